@@ -1,0 +1,97 @@
+"""Find, carry and judge winning lottery tickets: sparse subnetworks that train as well as the whole.
+
+    import tombola as tb
+    from tombola.archs.mlp import Mlp
+    from tombola.tasks.digits import Digits
+
+    *_, winner = tb.find(Mlp(), Digits(), tb.Recipe(steps="10ep"), levels=5, call=tb.Store("runs"))
+
+The public names below are imported when they are first used, so that `import tombola` costs nothing.
+"""
+
+import importlib
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tombola.core.errors import Damaged as Damaged
+    from tombola.core.errors import Failed as Failed
+    from tombola.core.errors import Refused as Refused
+    from tombola.core.layout import Interface as Interface
+    from tombola.core.layout import Layout as Layout
+    from tombola.core.layout import Stage as Stage
+    from tombola.core.lineage import Lineage as Lineage
+    from tombola.core.machine import Machine as Machine
+    from tombola.core.mask import Mask as Mask
+    from tombola.core.plugin import plugin as plugin
+    from tombola.core.seeds import Seeds as Seeds
+    from tombola.core.seeds import numbers as numbers
+    from tombola.core.text import parse as parse
+    from tombola.core.ticket import Ticket as Ticket
+    from tombola.criteria.magnitude import Magnitude as Magnitude
+    from tombola.find import carry as carry
+    from tombola.find import cut as cut
+    from tombola.find import draw as draw
+    from tombola.find import find as find
+    from tombola.prune import Erk as Erk
+    from tombola.prune import Everywhere as Everywhere
+    from tombola.prune import PerLayer as PerLayer
+    from tombola.prune import prune as prune
+    from tombola.study.step import now as now
+    from tombola.study.store import Store as Store
+    from tombola.train.evaluate import evaluate as evaluate
+    from tombola.train.loop import train as train
+    from tombola.train.recipe import Recipe as Recipe
+    from tombola.train.trained import Trained as Trained
+    from tombola.verify import Verdict as Verdict
+    from tombola.verify import verify as verify
+
+_HOMES = {
+    "tombola.core.errors": ("Damaged", "Failed", "Refused"),
+    "tombola.core.layout": ("Interface", "Layout", "Stage"),
+    "tombola.core.lineage": ("Lineage",),
+    "tombola.core.machine": ("Machine",),
+    "tombola.core.mask": ("Mask",),
+    "tombola.core.plugin": ("plugin",),
+    "tombola.core.seeds": ("Seeds", "numbers"),
+    "tombola.core.text": ("parse",),
+    "tombola.core.ticket": ("Ticket",),
+    "tombola.criteria.magnitude": ("Magnitude",),
+    "tombola.find": ("carry", "cut", "draw", "find"),
+    "tombola.prune": ("Erk", "Everywhere", "PerLayer", "prune"),
+    "tombola.study.step": ("now",),
+    "tombola.study.store": ("Store",),
+    "tombola.train.evaluate": ("evaluate",),
+    "tombola.train.loop": ("train",),
+    "tombola.train.recipe": ("Recipe",),
+    "tombola.train.trained": ("Trained",),
+    "tombola.verify": ("Verdict", "verify"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+class _Package(types.ModuleType):
+    """The package, in which a public name wins over a submodule of the same name (`find`, `train`, `prune`, `verify`).
+
+    Importing a submodule binds its name in the package; a property is stronger than that binding.
+    """
+
+    def __dir__(self) -> list[str]:
+        return [*__all__, *super().__dir__()]
+
+
+def _public(name: str) -> property:
+    def get(self: types.ModuleType) -> Any:
+        return getattr(importlib.import_module(_HOME[name]), name)
+
+    def bind(self: types.ModuleType, module: Any) -> None:
+        """Let the import system have its way; the submodule stays in `sys.modules`."""
+
+    return property(get, bind)
+
+
+for _name in __all__:
+    setattr(_Package, _name, _public(_name))
+sys.modules[__name__].__class__ = _Package

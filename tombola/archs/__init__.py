@@ -1,0 +1,1 @@
+"""Networks as plug-ins; each describes itself by a layout."""

@@ -1,0 +1,104 @@
+"""The command line: `tombola find`, `show`, `verify`, `carry`, `train`, `list`, `data`, `doctor`.
+
+Thin on purpose. Help, lists and mistakes answer at once: what imports torch is imported only when a command runs that
+needs it. Exit codes: 0 done, 1 a check or a run failed, 2 the call was wrong, 130 stopped by Ctrl-C.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+
+from tombola import words
+from tombola.core import catalogue, text
+from tombola.core.errors import Damaged, Failed, Refused, unknown
+
+COMMANDS = (words.Find, words.Show, words.Verify, words.Carry, words.Train, words.List, words.Data, words.Doctor)
+INTERNAL = {"interface", "seeds"}
+DESCRIPTION = """Find, carry and judge winning lottery tickets.
+
+Networks, data sets and the rest are named in text: mlp, "resnet(depth=20)", mnist, "shuffle(seed=1)". What there is,
+with all fields, is told by: tombola list."""
+
+
+def main(said: list[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    union: Any = None
+    for cls in COMMANDS:
+        choice = Annotated[cls, subcommand(cls.__name__.lower())]
+        union = choice if union is None else union | choice
+    whole = FlagCreatePairsOff[OmitSubcommandPrefixes[OmitArgPrefixes[union]]]
+    try:
+        asked: Any = tyro.cli(whole, args=said, prog="tombola", description=DESCRIPTION)
+        code = guarded(asked)
+        sys.stdout.flush()
+    except BrokenPipeError:  # Whoever reads standard output has had enough; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def guarded(asked: words.Shared) -> int:
+    """Run a command; what users did wrong or could not have comes as one message, never as a traceback."""
+    try:
+        for path in asked.use:
+            catalogue.load_file(path)
+        for kind, named in asked.named:
+            if named:
+                text.check(kind, named)
+        return run(asked)
+    except Refused as error:
+        print(f"tombola: {error}", file=sys.stderr)
+        return 2
+    except (Failed, Damaged) as error:
+        print(f"tombola: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ntombola: stopped. What was finished is kept: give the same command to go on.", file=sys.stderr)
+        return 130
+
+
+def run(asked: words.Shared) -> int:
+    """Run one command."""
+    if isinstance(asked, words.List):
+        return listed(asked)
+    if isinstance(asked, words.Verify) and not asked.files:
+        raise Refused("verify needs a file: tombola verify winner.ticket")
+    from tombola import commands
+
+    return getattr(commands, type(asked).__name__.lower())(asked)
+
+
+def listed(asked: words.List) -> int:
+    """`tombola list`: the names of all plug-ins, or all of one kind with their fields; nothing is imported for it."""
+    kinds = [kind for kind in catalogue.kinds() if kind not in INTERNAL]
+    if asked.kind and asked.kind not in kinds:
+        raise unknown("kind of plug-in", asked.kind, kinds)
+    chosen = [asked.kind] if asked.kind else kinds
+    if asked.json:
+        print(json.dumps({kind: [dataclasses.asdict(entry) for entry in catalogue.entries(kind)] for kind in chosen}))
+        return 0
+    console = Console(highlight=False, markup=False, emoji=False)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", style="dim" if asked.kind else "")
+    for kind in chosen:
+        if not asked.kind:
+            table.add_row(kind, ", ".join(catalogue.names(kind)))
+            continue
+        for entry in catalogue.entries(kind):
+            table.add_row(str(entry), entry.summary)
+    console.print(table)
+    if not asked.kind:
+        console.print("With fields and their defaults: tombola list KIND", style="dim")
+    return 0

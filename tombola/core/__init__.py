@@ -1,0 +1,1 @@
+"""The nouns: plug-ins and their text, canonical forms and keys, seeds, layouts, masks, tickets."""

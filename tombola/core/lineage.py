@@ -1,0 +1,84 @@
+"""What happened to a ticket, in order: the calls in text form, their keys, and what came out of each."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, cast
+
+from tombola.core.call import Call
+from tombola.core.errors import Damaged
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One call: its text, its key, and the digest of the content that it gave."""
+
+    call: str
+    key: str
+    digest: str
+
+    @property
+    def function(self) -> str:
+        """The name of the function that was called."""
+        return self.key.partition(":")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lineage:
+    """The calls behind a ticket or a trained network, oldest first.
+
+    Example:
+        >>> lineage = Lineage().then(Call("draw", 1, {}), digest="00").then(Call("cut", 1, {"keep": 0.8}), digest="01")
+        >>> lineage.count("cut"), lineage.last.call
+        (1, 'cut(keep=0.8)')
+    """
+
+    events: tuple[Event, ...] = ()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Oldest first."""
+        return iter(self.events)
+
+    def __len__(self) -> int:
+        """The number of calls."""
+        return len(self.events)
+
+    def then(self, call: Call, *, digest: str) -> "Lineage":
+        """One call more."""
+        return Lineage((*self.events, Event(call.text, call.key, digest)))
+
+    def count(self, function: str) -> int:
+        """How often a function was called."""
+        return sum(event.function == function for event in self.events)
+
+    @property
+    def last(self) -> Event:
+        """The latest call; an empty event if there is none."""
+        return self.events[-1] if self.events else Event("", "", "")
+
+    def key_for(self, digest: str, *, otherwise: str) -> str:
+        """The key of the latest call if it gave this content; else a key made of the content itself.
+
+        So a value that was changed by hand never passes for the one that the call gave.
+        """
+        return self.last.key if self.events and self.last.digest == digest else f"{otherwise}:{digest[:16]}"
+
+    def to_json(self) -> list[list[str]]:
+        """Plain data: `[call, key, digest]` for each event."""
+        return [[event.call, event.key, event.digest] for event in self.events]
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Lineage":
+        """The inverse of `to_json`.
+
+        Raises:
+            Damaged: If the data are not of that form.
+        """
+        if not isinstance(data, list):
+            raise Damaged("the lineage is not a list of events.")
+        events: list[Event] = []
+        for item in cast(list[Any], data):
+            parts = cast(list[Any], item) if isinstance(item, list) else []
+            if len(parts) != 3 or not all(isinstance(part, str) for part in parts):
+                raise Damaged("the lineage holds an event that is not [call, key, digest].")
+            events.append(Event(*parts))
+        return cls(tuple(events))

@@ -1,0 +1,1 @@
+"""The report: tables, figures and one page, made from measurements. Nothing here trains or loads a network."""

@@ -1,0 +1,214 @@
+"""Means, spreads, paired differences by seed, and what may be concluded from them.
+
+Intervals are Student's t (Student, 1908); a family of statements is judged by the step-down rule of Holm (1979).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy import stats
+
+FEW = 5
+"""With fewer seeds than this no interval decides: a verdict is clear, or it is undecided."""
+ALPHA = 0.05
+MOST_SEEDS = 10_000
+"""Beyond this, "more seeds would decide" is no longer advice."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Size, mean, sample standard deviation (None for a single value) and the two extremes."""
+
+    n: int
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+
+
+def sample(values: Sequence[float]) -> Sample:
+    """Describe the values; the standard deviation divides by n - 1.
+
+    Example:
+        >>> sample([1.0, 2.0, 3.0])
+        Sample(n=3, mean=2.0, sd=1.0, low=1.0, high=3.0)
+    """
+    if not values:
+        raise ValueError("no values to describe. A mean needs at least one.")
+    mean = math.fsum(values) / len(values)
+    sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else None
+    return Sample(len(values), mean, sd, min(values), max(values))
+
+
+def interval(values: Sequence[float], *, confidence: float = 1 - ALPHA) -> tuple[float, float] | None:
+    """Student's t interval for the mean; None for a single value, which has no spread.
+
+    Example:
+        >>> low, high = interval([1.0, 2.0, 3.0])
+        >>> round(low, 3), round(high, 3)
+        (-0.484, 4.484)
+    """
+    found = sample(values)
+    if found.sd is None:
+        return None
+    half = float(stats.t.ppf((1 + confidence) / 2, found.n - 1)) * found.sd / math.sqrt(found.n)
+    return found.mean - half, found.mean + half
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> tuple[float, ...]:
+    """First minus second for every seed that both have, in the order of the seeds.
+
+    Example:
+        >>> paired({1: 0.75, 0: 0.5, 7: 0.9}, {0: 0.25, 1: 0.5})
+        (0.25, 0.25)
+    """
+    return tuple(first[seed] - second[seed] for seed in sorted(first.keys() & second.keys()))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That the true mean difference is above `bound`, with the differences, one a seed, that speak to it.
+
+    Args:
+        bound: In the unit of the differences. "Not worse by more than 0.2 points" is -0.002, "better" is 0.
+        clearance: With few seeds, how far beyond the bound each single seed must lie to be clear.
+    """
+
+    name: str
+    differences: tuple[float, ...]
+    bound: float
+    clearance: float = 0.0
+
+    @property
+    def gap(self) -> float:
+        """How far the mean lies above the bound; negative when it lies below."""
+        return sample(self.differences).mean - self.bound
+
+    @property
+    def p(self) -> float:
+        """Two-sided p value of the paired t test of "the mean is the bound"."""
+        found = sample(self.differences)
+        if found.sd is None or self.gap == 0:
+            return 1.0
+        if found.sd == 0:
+            return 0.0
+        return float(2 * stats.t.sf(abs(self.gap) / (found.sd / math.sqrt(found.n)), found.n - 1))
+
+
+def needed(claim: Claim, *, alpha: float = ALPHA) -> int | None:
+    """How many seeds would decide the claim, if mean and spread stay as they are; at least five.
+
+    The smallest n with t(n - 1) * sd / sqrt(n) < |mean - bound|. None when no reasonable number would.
+
+    Example:
+        >>> needed(Claim("better", (0.5, 1.5, 1.0), bound=0.0)), needed(Claim("better", (1.0, -1.0), bound=0.0))
+        (5, None)
+    """
+    found = sample(claim.differences)
+    if found.sd is None:
+        return FEW
+
+    def decides(n: int) -> bool:
+        return float(stats.t.ppf(1 - alpha / 2, n - 1)) * (found.sd or 0.0) / math.sqrt(n) < abs(claim.gap)
+
+    if not decides(MOST_SEEDS):
+        return None
+    low, high = FEW, MOST_SEEDS  # The half width falls with n, so the first n that decides is found by halving.
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decides(middle) else (middle + 1, high)
+    return low
+
+
+def holm(ps: Sequence[float]) -> tuple[float, ...]:
+    """Holm's adjusted p values: the k-th smallest of m times m - k + 1, never falling, at most 1.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        (0.03, 0.06, 0.06)
+    """
+    adjusted = [0.0] * len(ps)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[index]))
+        adjusted[index] = highest
+    return tuple(adjusted)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the seeds allow to say of a statement, and how many of them would decide it when they do not.
+
+    `basis` is "clear" with fewer than five seeds (all agree beyond the margin), else "interval"; `p` is then Holm's.
+    """
+
+    outcome: Literal["holds", "fails", "undecided"]
+    basis: Literal["clear", "interval"]
+    n: int
+    p: float | None = None
+    needed: int | None = None
+
+
+def verdict(*claims: Claim, alpha: float = ALPHA) -> Verdict:
+    """The verdict on one statement: that all these claims hold together.
+
+    Example:
+        >>> verdict(Claim("not worse", (0.001, 0.0, -0.001), bound=-0.002)).outcome
+        'holds'
+    """
+    return verdicts([claims], alpha=alpha)[0]
+
+
+def verdicts(family: Sequence[Sequence[Claim]], *, alpha: float = ALPHA) -> tuple[Verdict, ...]:
+    """A verdict on each statement of a family; a statement holds when all of its claims do.
+
+    All must hold, so the weakest p value counts and needs no correction within the statement. One failed claim is
+    enough to fail, so there the strongest p value counts, times the number of claims. Holm's rule then runs over the
+    statements that have five seeds or more.
+
+    Example:
+        >>> sure, split = Claim("better", (1.0, 1.1), bound=0.0), Claim("better", (1.0, -1.0), bound=0.0)
+        >>> [found.outcome for found in verdicts([[sure], [sure, split]])]
+        ['holds', 'undecided']
+    """
+    tested = [index for index, claims in enumerate(family) if claims and _n(claims) >= FEW]
+    adjusted = dict(zip(tested, holm([_p(family[index]) for index in tested]), strict=True))
+    found: list[Verdict] = []
+    for index, claims in enumerate(family):
+        n, p = _n(claims), adjusted.get(index)
+        outcome = _clear(claims) if p is None else "undecided" if p > alpha else _side(claims)
+        more = _needed(claims, alpha / len(family)) if outcome == "undecided" else None
+        found.append(Verdict(outcome, "clear" if p is None else "interval", n, p, more))
+    return tuple(found)
+
+
+def _n(claims: Sequence[Claim]) -> int:
+    return min((len(claim.differences) for claim in claims), default=0)
+
+
+def _side(claims: Sequence[Claim]) -> Literal["holds", "fails"]:
+    return "holds" if all(claim.gap > 0 for claim in claims) else "fails"
+
+
+def _p(claims: Sequence[Claim]) -> float:
+    against = [claim.p for claim in claims if claim.gap <= 0]
+    return min(1.0, len(claims) * min(against)) if against else max(claim.p for claim in claims)
+
+
+def _clear(claims: Sequence[Claim]) -> Literal["holds", "fails", "undecided"]:
+    """One seed has no spread and nothing to agree with, so it is never clear."""
+    able = [claim for claim in claims if len(claim.differences) > 1]
+    if any(max(claim.differences) < claim.bound - claim.clearance for claim in able):
+        return "fails"
+    above = all(min(claim.differences) > claim.bound + claim.clearance for claim in able)
+    return "holds" if able and len(able) == len(claims) and above else "undecided"
+
+
+def _needed(claims: Sequence[Claim], alpha: float) -> int | None:
+    against = [claim for claim in claims if claim.gap <= 0]
+    if against:
+        return min((n for claim in against if (n := needed(claim, alpha=alpha / len(claims)))), default=None)
+    each = [needed(claim, alpha=alpha) for claim in claims]
+    return None if None in each else max((n for n in each if n), default=None)

@@ -1,0 +1,1 @@
+"""Whole studies, one file each, with public names only."""

@@ -1,0 +1,1 @@
+"""Data sets as plug-ins: pure batches, loss and metric."""

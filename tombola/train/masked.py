@@ -1,0 +1,62 @@
+"""Keeping a mask while training: dead weights and their optimiser state stay exactly zero.
+
+The weights are masked once, at the start; the gradients at every step, with one fused multiply, after the backward pass
+and before clipping and update. Then decay, momentum and moments of a dead weight are sums of zeros under SGD, Adam and
+AdamW. Nothing is renamed, hooked or wrapped.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from tombola.core.errors import Failed
+from tombola.core.mask import Mask
+
+
+class Masking:
+    """The masked parameters of a network beside their masks, in float and in the parameters' memory format."""
+
+    def __init__(self, net: nn.Module, mask: Mask) -> None:
+        parameters = dict(net.named_parameters())
+        partial = [name for name in mask if mask.kept_in(name) < mask[name].numel()]  # A dense tensor needs no product.
+        self.names = partial
+        self.weights = [parameters[name] for name in partial]
+        self.masks = [_like(mask[name], weight) for name, weight in zip(partial, self.weights, strict=True)]
+
+    @torch.no_grad()
+    def mask_gradients(self) -> None:
+        """Zero the gradients of dead weights."""
+        if self.masks:
+            reached = [(w.grad, m) for w, m in zip(self.weights, self.masks, strict=True) if w.grad is not None]
+            gradients, masks = [gradient for gradient, _ in reached], [mask for _, mask in reached]
+            torch._foreach_mul_(gradients, masks)  # pyright: ignore[reportPrivateImportUsage]
+
+    @torch.no_grad()
+    def audit(self, optimizer: torch.optim.Optimizer, *, step: int) -> int:
+        """Count what must be zero: dead weights, and the optimiser's state behind them.
+
+        Returns:
+            The number of dead weights looked at.
+
+        Raises:
+            Failed: If any of them is not exactly zero.
+        """
+        dead = 0
+        for name, weight, mask in zip(self.names, self.weights, self.masks, strict=True):
+            dead += weight.numel() - int(mask.sum())
+            state = {
+                n: v for n, v in optimizer.state[weight].items() if isinstance(v, Tensor) and v.shape == weight.shape
+            }
+            for what, value in {"weights": weight, **state}.items():
+                revived = int(torch.count_nonzero(value * (1 - mask)))
+                if revived:
+                    raise Failed(
+                        f"{revived} dead entries of '{name}' ({what}) are not zero at step {step}. The optimiser mixes "
+                        "entries or the loss overflowed; use sgd, adam or adamw, or a smaller rate."
+                    )
+        return dead
+
+
+def _like(mask: Tensor, weight: Tensor) -> Tensor:
+    """The mask as numbers, laid out in memory as the weight is: a product of two layouts costs five times as much."""
+    result = torch.empty_like(weight)
+    return result.copy_(mask)

@@ -1,0 +1,95 @@
+"""A recipe: everything about a training that is neither network nor data nor seed."""
+
+import dataclasses
+from typing import Literal, Self
+
+from tombola.core.errors import Refused
+from tombola.core.plugin import plugin
+from tombola.core.task import Holdout, Task
+from tombola.train.optimizers import Optimizer, Sgd
+from tombola.train.schedules import Constant, Schedule
+from tombola.train.times import Time, checked, in_steps
+
+
+@plugin("recipe", "recipe")
+class Recipe:
+    """Steps, batch size, optimiser, schedule, rewind point, validation.
+
+    Times are steps (500 or "500it") or epochs ("85ep"); `in_steps` turns them all into steps, before any key is made.
+    The rate rises linearly over the first `warmup` and then follows the schedule. Tickets restart from the weights at
+    `rewind`, at that place of the schedule, with a fresh optimiser. Gradients are clipped to the norm `clip` (0: not).
+    The fraction `validation` of the training data is held out, drawn by `split_seed`. Curves have a point every
+    `evaluate`. The weights given back are the "last" or, by validation accuracy, the "best"; `patience` ends a
+    training after so many evaluations without a better one (0: never).
+
+    Example:
+        >>> Recipe(steps="2ep", rewind=100)
+        recipe(steps='2ep', rewind=100)
+    """
+
+    steps: Time = "20ep"
+    batch: int = 128
+    optimizer: Optimizer = Sgd()
+    schedule: Schedule = Constant()
+    warmup: Time = 0
+    rewind: Time = 0
+    smoothing: float = 0.0
+    clip: float = 0.0
+    validation: float = 0.1
+    split_seed: int = 0
+    evaluate: Time = "1ep"
+    select: Literal["last", "best"] = "last"
+    patience: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        """Numbers are checked as soon as they are written."""
+        for name in ("steps", "warmup", "rewind", "evaluate"):
+            checked(getattr(self, name), where=f"recipe: field '{name}'")
+        for name, low, high in (("smoothing", 0, 1), ("validation", 0, 0.9)):
+            if not low <= getattr(self, name) <= high:
+                raise Refused(f"recipe: field '{name}' is {getattr(self, name)}. It lies between {low} and {high}.")
+        for name, low in (("batch", 1), ("clip", 0), ("patience", 0)):
+            if getattr(self, name) < low:
+                raise Refused(f"recipe: field '{name}' is {getattr(self, name)}. It is {low} or more.")
+        if (self.select == "best" or self.patience) and not self.validation:
+            raise Refused("choosing the best weights or stopping early needs validation data: set validation=0.1, say.")
+
+    @property
+    def holdout(self) -> Holdout:
+        """What is held out of the training data."""
+        return Holdout(self.validation, self.split_seed)
+
+    def in_steps(self, task: Task) -> Self:
+        """The recipe with every time in steps, checked against the data.
+
+        Raises:
+            Refused: If the batch is larger than the data, or the rewind point lies beyond the end.
+        """
+        size = task.train_size(self.holdout)
+        if self.batch > size:
+            raise Refused(
+                f"a batch of {self.batch} from {task}, which has {size} training examples: use batch={size} or less."
+            )
+        epoch = -(-size // self.batch)
+        times = {name: in_steps(getattr(self, name), epoch=epoch) for name in ("steps", "warmup", "rewind", "evaluate")}
+        if times["steps"] < 1:
+            raise Refused("a training of 0 steps trains nothing: give the recipe steps.")
+        if times["rewind"] >= times["steps"]:
+            raise Refused(
+                f"the rewind point, step {times['rewind']}, is not before the end of the training, step "
+                f"{times['steps']}. Rewind earlier or train longer."
+            )
+        return dataclasses.replace(self, schedule=self.schedule.in_steps(epoch), **times)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step; times must be in steps.
+
+        Example:
+            >>> recipe = Recipe(steps=10, warmup=4, optimizer=Sgd(lr=1.0))
+            >>> [recipe.rate(step) for step in (0, 1, 3, 4)]
+            [0.25, 0.5, 1.0, 1.0]
+        """
+        assert isinstance(self.steps, int) and isinstance(self.warmup, int), "in_steps comes first"
+        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        return self.optimizer.lr * warm * self.schedule(step, self.steps)

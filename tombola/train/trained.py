@@ -1,0 +1,151 @@
+"""A trained network: final weights, the curve that led there, what was checked and what it cost; with its ticket."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from tombola.core import container, files
+from tombola.core.artifact import Artifact, Parts
+from tombola.core.call import Call
+from tombola.core.errors import Damaged, Refused
+from tombola.core.layout import blank, shapes
+from tombola.core.lineage import Lineage
+from tombola.core.seeds import Seeds
+from tombola.core.task import Task
+from tombola.core.text import parse
+from tombola.core.ticket import Ticket
+from tombola.train.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a training took: wall seconds, steps, peak memory of the process in bytes, operations (see train.flops)."""
+
+    seconds: float
+    steps: int
+    peak_memory: int
+    flops_dense: float
+    flops_sparse: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Trained(Artifact):
+    """What `train` gives. `weights` is the final state dict, `log` the curve, `scores` the result, `checks` the proofs.
+
+    `scores` has test_accuracy, test_loss, train_accuracy, train_loss, and with a validation part validation_accuracy
+    and validation_loss (accuracies as fractions), all of the weights given back. `checks` maps the name of a check to
+    whether it held; a check that fails stops the training, so a result whose checks are not all true was altered.
+    """
+
+    ticket: Ticket
+    task: Task
+    recipe: Recipe
+    seeds: Seeds
+    weights: Mapping[str, Tensor]
+    log: tuple[Mapping[str, Any], ...]
+    scores: Mapping[str, float]
+    checks: Mapping[str, bool]
+    cost: Cost
+    lineage: Lineage = Lineage()
+
+    @property
+    def test_accuracy(self) -> float:
+        """The fraction of test examples answered rightly."""
+        return self.scores["test_accuracy"]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The digest of the final weights and the mask."""
+        return container.content_digest({"mask": self.ticket.mask.digest()}, self.weights)[:32]
+
+    @property
+    def key(self) -> str:
+        """The key of the call that made it; one of its content if it was changed by hand."""
+        return self.lineage.key_for(self.digest, otherwise="trained")
+
+    def stamped(self, call: Call) -> Self:
+        """The same network with one call more in its lineage."""
+        return dataclasses.replace(self, lineage=self.lineage.then(call, digest=self.digest))
+
+    def __repr__(self) -> str:
+        """A line for people."""
+        return f"Trained({self.ticket!r}, test accuracy {self.test_accuracy:.4f}, {self.cost.steps:,} steps)"
+
+    def module(self) -> nn.Module:
+        """A plain module with the final weights."""
+        net = blank(self.ticket.arch, self.ticket.io)
+        net.load_state_dict({name: value.clone() for name, value in self.weights.items()}, assign=True)
+        return net
+
+    def parts(self) -> Parts:
+        """Header, ticket and weights, as they are written."""
+        inner = self.ticket.parts()
+        header = {
+            "task": str(self.task),
+            "recipe": str(self.recipe),
+            "seeds": str(self.seeds),
+            "scores": dict(self.scores),
+            "checks": dict(self.checks),
+            "cost": dataclasses.asdict(self.cost),
+            "lineage": self.lineage.to_json(),
+            "ticket": dict(inner.header),
+        }
+        groups = {f"ticket_{name}": members for name, members in inner.groups.items()}
+        shared = frozenset(f"ticket_{name}" for name in inner.shared)
+        return Parts(header, {**groups, "trained": dict(self.weights)}, self.log, shared)
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> "Trained":
+        """The trained network, after checking that all fits.
+
+        Raises:
+            Damaged: If something does not.
+        """
+        header = parts.header
+        inner = {name.removeprefix("ticket_"): group for name, group in parts.groups.items() if name != "trained"}
+        try:
+            ticket = Ticket.from_parts(Parts(header["ticket"], inner))
+            weights = parts.groups["trained"]
+            expected = shapes(blank(ticket.arch, ticket.io))
+            if {name: tuple(value.shape) for name, value in weights.items()} != expected:
+                raise Damaged(f"the trained weights do not fit {ticket.arch}.")
+            return cls(
+                ticket=ticket,
+                task=parse("task", header["task"]),
+                recipe=parse("recipe", header["recipe"]),
+                seeds=parse("seeds", header["seeds"]),
+                weights={name: weights[name] for name in expected},
+                log=parts.rows,
+                scores=dict(header["scores"]),
+                checks=dict(header["checks"]),
+                cost=Cost(**header["cost"]),
+                lineage=Lineage.from_json(header["lineage"]),
+            )
+        except (KeyError, TypeError, Refused, AttributeError) as error:
+            raise Damaged(f"not a sound trained network: {error}") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a `.trained` file, whole or not at all.
+
+        Raises:
+            Failed: If the place cannot be written.
+        """
+        files.write_bytes(path, container.encode("trained", self.parts()))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Trained":
+        """Read a `.trained` file.
+
+        Raises:
+            Damaged: If it is absent, no such file, or altered.
+        """
+        parts = container.decode("trained", files.read_bytes(path), source=str(pathlib.Path(path)))
+        try:
+            return cls.from_parts(parts)
+        except Damaged as error:
+            raise Damaged(f"{path}: {error}") from error
