@@ -16,8 +16,8 @@ LEVELS = 2
 
 
 def measure() -> list[Ratio]:
-    """LeNet on MNIST, two epochs a training, a fresh store every time, against the same trainings alone."""
-    task, recipe = Mnist(), LeNet(steps="2ep")
+    """LeNet on MNIST, five epochs a training, a fresh store every time, against the same trainings alone."""
+    task, recipe = Mnist(), LeNet(steps="5ep")
     tickets = list(itertools.islice(find(Mlp(), task, recipe, levels=LEVELS), LEVELS))
 
     def alone() -> None:
@@ -29,4 +29,4 @@ def measure() -> list[Ratio]:
             for _ in find(Mlp(), task, recipe, levels=LEVELS, seeds=Seeds(), call=Store(folder)):
                 pass
 
-    return [interleave("find with a store / its trainings alone", whole, alone, rounds=7, bar=1.05, warm=0)]
+    return [interleave("find with a store / its trainings alone", whole, alone, rounds=5, bar=1.05, warm=0)]

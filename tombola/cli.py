@@ -52,7 +52,7 @@ def guarded(asked: words.Shared) -> int:
     """Run a command; what users did wrong or could not have comes as one message, never as a traceback."""
     try:
         for path in asked.use:
-            catalogue.load_file(path)
+            use(path)
         for kind, named in asked.named:
             if named:
                 text.check(kind, named)
@@ -66,6 +66,16 @@ def guarded(asked: words.Shared) -> int:
     except KeyboardInterrupt:
         print("\ntombola: stopped. What was finished is kept: give the same command to go on.", file=sys.stderr)
         return 130
+
+
+def use(path: str) -> None:
+    """Take plug-ins from a file; what goes wrong while it runs is its own affair, and keeps its traceback."""
+    if not path.endswith(".py"):
+        raise Refused(f"--use takes a Python file: {path} is none by its name.")
+    try:
+        catalogue.load_file(path)
+    except SyntaxError as error:
+        raise Refused(f"{path}, line {error.lineno}: {error.msg}. --use takes a Python file.") from error
 
 
 def run(asked: words.Shared) -> int:

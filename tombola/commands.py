@@ -1,5 +1,6 @@
 """What the commands do once their words are understood: call the library, print, say how it went."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -12,7 +13,6 @@ from rich.table import Table
 
 from tombola import doctor as health
 from tombola import words
-from tombola.core import container
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.files import check_writable
 from tombola.core.machine import Machine
@@ -173,8 +173,12 @@ def verify(asked: words.Verify) -> int:
     """`tombola verify`: every check of every file; the files are each other's parents."""
     store = Store(asked.store) if (pathlib.Path(asked.store) / "store.json").exists() else None
     verdicts: dict[str, Verdict] = {}
+    there: dict[pathlib.Path, Ticket | Trained] = {}
     for path in asked.files:
-        parents = [other for other in asked.files if other != path and container.kind_of(other)]
+        with contextlib.suppress(Damaged):  # What is damaged fails on its own account, and is nobody's parent.
+            there[path] = opened(path)
+    for path in asked.files:
+        parents = [value for other, value in there.items() if other != path]
         verdicts[str(path)] = verify_subject(path, parents=parents, store=store, replay=asked.replay)
     ok = all(verdict.ok for verdict in verdicts.values())
     if asked.json:
@@ -264,7 +268,7 @@ def data(asked: words.Data) -> int:
         found = status.statuses()
     if asked.json:
         _json({"data": [dataclasses.asdict(one) for one in found]})
-    else:
+    elif found:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         for heading in ("data set", "where", "checked", "train", "test", "hub id"):
             table.add_column(heading)

@@ -115,12 +115,8 @@ def _file(path: str | os.PathLike[str], value: Subject) -> Check:
 
 def _content(value: Subject) -> Iterator[Check]:
     ticket = value.ticket if isinstance(value, Trained) else value
-    try:
-        net = ticket.module()
-    except RuntimeError as error:  # Weights may be of a type that no network has, such as whole numbers.
-        yield Check("weights fit the network", False, str(error))
-        return
-    mask, parameters, start = ticket.mask, dict(net.named_parameters()), net.state_dict()
+    mask, net = ticket.mask, ticket.module()
+    parameters, start = dict(net.named_parameters()), net.state_dict()
     prunable = ticket.arch.layout().prunable
     masked = set(mask) in (set(prunable), set(parameters))
     yield Check(
@@ -134,11 +130,11 @@ def _content(value: Subject) -> Iterator[Check]:
     if isinstance(value, Trained):
         yield _all("trained values are finite", value.weights, lambda _, v: bool(torch.isfinite(v).all()))
         yield _all("trained dead weights are zero", value.weights, lambda n, v: n not in mask or _zero(v[~mask[n]]))
-        same = value.lineage.events[:-1] == ticket.lineage.events and ticket.lineage.last.digest == ticket.digest
-        yield Check("trained from its ticket", same, ticket.key)
         failed = [name for name, held in value.checks.items() if not held]
         yield Check("checks of the training held", not failed, ", ".join(failed) or f"{len(value.checks)} checks")
     try:
+        if isinstance(value, Trained):
+            yield _called(value)
         yield from (check for check in (_counted(ticket), _redrawn(ticket)) if check)
     except (Refused, KeyError) as error:
         yield Check("lineage", False, f"it cannot be read: {error}")
@@ -153,6 +149,15 @@ def _all(name: str, values: Mapping[str, Tensor], holds: Callable[[str, Tensor],
     return Check(name, not bad, f"not so in '{bad[0]}'" if bad else f"{len(values)} tensors")
 
 
+def _called(trained: Trained) -> Check:
+    """Whether a training is the one that its last call names: from this ticket, on this task, by recipe and seeds."""
+    ticket, said = trained.ticket, recalled(trained.lineage.last).arguments
+    same = trained.lineage.events[:-1] == ticket.lineage.events and ticket.lineage.last.digest == ticket.digest
+    how = (said.get("task"), said.get("recipe"), said.get("seeds", Seeds()))
+    same = same and how == (trained.task, trained.recipe, trained.seeds)
+    return Check("trained as its call says", same, ticket.key)
+
+
 def _counted(ticket: Ticket) -> Check | None:
     """Whether as many weights live as the cuts of the lineage leave, where their number depends on the total alone."""
     kept = ticket.mask.size
@@ -161,8 +166,8 @@ def _counted(ticket: Ticket) -> Check | None:
         if call.function == "carry" or not isinstance(scope, Everywhere | Erk) or scope.tensors != "prunable":
             return None
         if call.function == "cut":
-            size = {"keep": call.arguments.get("keep"), "density": call.arguments.get("density")}
-            kept = target(kept, ticket.mask.size, **size, rounding=scope.rounding)
+            keep, density = call.arguments.get("keep"), call.arguments.get("density")
+            kept = target(kept, ticket.mask.size, keep=keep, density=density, rounding=scope.rounding)
     return Check("as many live as the cuts leave", ticket.mask.kept == kept, f"{ticket.mask.kept:,} of {kept:,}")
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tombola.core.errors import Failed
+from tombola.core.errors import Failed, Refused, unknown
 from tombola.core.layout import Arch
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
@@ -38,6 +38,16 @@ class Ladder:
     keep: float = 0.8
     controls: tuple[str, ...] = ("reinit", "shuffle")
     seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be climbed before anything is trained."""
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise Refused(f"the seeds are {self.seeds}. A ladder needs one or more, each once: --seeds 0 1 2.")
+        if self.levels < 0:
+            raise Refused(f"levels is {self.levels}. It is the number of cuts, 0 or more.")
+        for name in self.controls:
+            if name not in CONTROLS:
+                raise unknown("control", name, CONTROLS)
 
     @property
     def trainings(self) -> int:

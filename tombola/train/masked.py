@@ -26,9 +26,14 @@ class Masking:
     def mask_gradients(self) -> None:
         """Zero the gradients of dead weights."""
         if self.masks:
-            reached = [(w.grad, m) for w, m in zip(self.weights, self.masks, strict=True) if w.grad is not None]
-            gradients, masks = [gradient for gradient, _ in reached], [mask for _, mask in reached]
-            torch._foreach_mul_(gradients, masks)  # pyright: ignore[reportPrivateImportUsage]
+            gradients = [weight.grad for weight in self.weights]
+            masks = self.masks
+            if any(
+                gradient is None for gradient in gradients
+            ):  # A layer that this batch did not reach has no gradient to mask.
+                masks = [mask for mask, gradient in zip(masks, gradients, strict=True) if gradient is not None]
+            reached = [gradient for gradient in gradients if gradient is not None]
+            torch._foreach_mul_(reached, masks)  # pyright: ignore[reportPrivateImportUsage]
 
     @torch.no_grad()
     def audit(self, optimizer: torch.optim.Optimizer, *, step: int) -> int:

@@ -74,7 +74,9 @@ class Run:
         """The steps up to `end`, without reading anything back from the device; then one look at the losses."""
         recipe, net, optimizer = self.recipe, self.net, self.optimizer
         fine_tune = self.ticket.restart == "fine-tune"
-        half = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16")
+        half = contextlib.nullcontext()
+        if recipe.precision == "bfloat16":
+            half = torch.autocast(self.device.type, dtype=torch.bfloat16)
         fresh: list[Tensor] = []
         for step in range(self.progress.step, end):
             rate = recipe.rate(int(recipe.steps) - 1 if fine_tune else step)

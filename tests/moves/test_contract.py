@@ -1,0 +1,116 @@
+"""What every move must keep to: each one in the catalogue, with every word that its fields allow."""
+
+import typing
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tombola.archs.conv import Conv
+from tombola.archs.mlp import Mlp
+from tombola.archs.resnet import ResNet
+from tombola.core import catalogue
+from tombola.core.layout import Arch, Interface, initial_weights
+from tombola.core.lineage import Event, Lineage
+from tombola.core.mask import Mask
+from tombola.core.plugin import hints
+from tombola.core.text import parse
+from tombola.core.ticket import Ticket
+from tombola.find import carry, dense_mask
+
+EXAMPLES: dict[str, list[str]] = {}  # Of moves with a field that has no default: `stretch(to=resnet(depth=32))`, ...
+CONTROLS = "tombola.moves.controls"
+IO = Interface(inputs=(1, 8, 8), classes=10)
+ARCHS = (Mlp(hidden=(12, 12, 8)), Conv(layers=2, width=4), ResNet(depth=8, width=4))
+
+
+def instances(name: str) -> list[str]:
+    """A move's texts: those given above, else its defaults, and each word of each field in turn, and another seed."""
+    entry = catalogue.find_entry(name, kind="move")
+    if name in EXAMPLES or not all(default for _, default in entry.fields):
+        return EXAMPLES.get(name, [f"{name}(EXAMPLES lacks one)"])
+    types = hints(catalogue.load(entry))
+    words = [f"{name}({f}={w!r})" for f, d in entry.fields for w in typing.get_args(types[f]) if repr(w) != d]
+    return [f"{name}()", *words, f"{name}(seed=7)"]
+
+
+MOVES = [text for name in catalogue.names("move") for text in instances(name)]
+
+
+def sparse(arch: Arch, *, density: float = 0.3, seed: int = 0) -> Ticket:
+    """A ticket as find gives it: a random mask over a network's weights, batch-norm statistics in use."""
+    rng = np.random.default_rng(seed)
+    weights = initial_weights(arch, IO, "source", seed)
+    for name, value in weights.items():
+        if name.endswith(("running_mean", "running_var")):
+            weights[name] = torch.from_numpy(rng.uniform(0.5, 2, tuple(value.shape)).astype(np.float32))
+    shapes = dense_mask(arch, IO).shapes
+    mask = Mask({n: torch.from_numpy(rng.random(s) < density) for n, s in shapes.items()})
+    made = Ticket(arch=arch, io=IO, mask=mask, weights=weights, step=5, task="digits()", recipe="recipe(steps=20)")
+    events = (Event("draw()", "draw:0123456789abcdef", ""), Event("cut()", f"cut:{seed:016x}", made.digest))
+    return made.rebuilt(lineage=Lineage(events))
+
+
+@pytest.fixture(params=ARCHS, ids=str, scope="module")
+def ticket(request: pytest.FixtureRequest) -> Ticket:
+    return sparse(request.param)
+
+
+def bits(weights: dict[str, Tensor]) -> dict[str, bytes]:
+    return {name: value.contiguous().numpy().tobytes() for name, value in weights.items()}
+
+
+@pytest.mark.parametrize("text", MOVES)
+def test_a_move_keeps_to_the_contract(ticket: Ticket, text: str):
+    move = parse("move", text)
+    assert parse("move", str(move)) == move
+    before = ticket.encoded()
+    moved = ticket | move
+    assert ticket.encoded() == before, "the source was changed"
+
+    net = moved.module()
+    assert set(net.state_dict()) == set(moved.weights)
+    assert list(moved.mask) == list(dense_mask(moved.arch, moved.io))
+    for name, mask in moved.mask.items():
+        assert not net.get_parameter(name).detach()[~mask].any()
+        assert torch.equal(net.get_parameter(name).detach()[mask], moved.weights[name][mask])
+
+    assert moved.lineage.events[:-1] == ticket.lineage.events
+    assert moved.lineage.last.call == f"carry(ticket={ticket.key}, by={move})"
+    assert moved.lineage.last.digest == moved.digest
+    assert (moved.level, moved.task, moved.recipe) == (ticket.level, ticket.task, ticket.recipe)
+
+    again, called = ticket | parse("move", text), carry(ticket, by=move)
+    assert called.key == moved.key == again.key
+    assert called.encoded() == moved.encoded() == again.encoded()
+    assert Ticket.decoded(moved.encoded()).encoded() == moved.encoded()
+
+
+@pytest.mark.parametrize("text", MOVES)
+def test_a_move_can_follow_a_move(ticket: Ticket, text: str):
+    twice = ticket | parse("move", text) | parse("move", text)
+    assert len(twice.lineage) == len(ticket.lineage) + 2
+    twice.module()
+
+
+@pytest.mark.parametrize("text", [t for t in MOVES if catalogue.find_entry(t.split("(")[0]).module == CONTROLS])
+def test_a_control_keeps_the_counts(ticket: Ticket, text: str):
+    for source in (ticket, sparse(ticket.arch, density=0.7, seed=1)):
+        moved = source | parse("move", text)
+        assert moved.mask.kept == source.mask.kept
+        if not text.startswith("erk_mask"):
+            assert {n: moved.mask.kept_in(n) for n in moved.mask} == {n: source.mask.kept_in(n) for n in source.mask}
+
+
+def test_keys_tell_sources_and_moves_apart():
+    sources = [sparse(ARCHS[0], seed=seed) for seed in (0, 1)]
+    keys = {(source | parse("move", text)).key for source in sources for text in MOVES}
+    assert len(keys) == 2 * len({str(parse("move", text)) for text in MOVES})
+
+
+@pytest.mark.parametrize("text", MOVES)
+def test_a_move_changes_something(ticket: Ticket, text: str):
+    """In Synaptic-Flow the control that shuffles masks rebinds a local name and changes nothing."""
+    moved = ticket | parse("move", text)
+    assert moved.mask != ticket.mask or bits(moved.masked()) != bits(ticket.masked())

@@ -1,0 +1,122 @@
+"""Toy arithmetic for the study engine, which must not know that tickets exist."""
+
+import dataclasses
+import os
+import pathlib
+import time
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from tombola.core.artifact import Artifact, Parts
+from tombola.core.call import Call
+from tombola.core.errors import Damaged, Failed
+from tombola.core.machine import Machine
+from tombola.study.step import Context, Listener, step
+from tombola.study.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Sum(Artifact):
+    """A row of numbers that was added up; `common` is shared by all sums that were made of the same numbers."""
+
+    values: Tensor
+    total: float
+    common: Tensor
+    rows: tuple[dict[str, Any], ...] = ()
+    made_by: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.made_by or "sum:by-hand"
+
+    def stamped(self, call: Call) -> Self:
+        return dataclasses.replace(self, made_by=call.key)
+
+    def parts(self) -> Parts:
+        header = {"total": self.total, "made_by": self.made_by}
+        groups = {"values": {"values": self.values}, "common": {"common": self.common}}
+        return Parts(header, groups, self.rows, frozenset({"common"}))
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> "Sum":
+        try:
+            return cls(
+                parts.groups["values"]["values"],
+                parts.header["total"],
+                parts.groups["common"]["common"],
+                tuple(dict(row) for row in parts.rows),
+                parts.header["made_by"],
+            )
+        except KeyError as error:
+            raise Damaged(f"not a sound sum: {error}") from error
+
+
+RUNS: list[float] = []
+COMMON = torch.arange(1000.0)
+
+
+@step("toy_add")
+def add(number: float, to: Sum | None = None, times: int = 1) -> Sum:
+    RUNS.append(number)
+    values = torch.full((times,), number) if to is None else torch.cat([to.values, torch.full((times,), number)])
+    rows = tuple({"term": i, "value": float(value)} for i, value in enumerate(values))
+    return Sum(values, float(values.sum()), COMMON, rows)
+
+
+@step("toy_fail")
+def fail(message: str) -> Sum:
+    raise Failed(message)
+
+
+@step("toy_slow")
+def slow(log: str, seconds: float = 0.3, *, context: Context = Context()) -> Sum:
+    """Writes a line that tells of its run, and takes its time."""
+    with open(log, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    context.tell(step=1, steps=2)
+    time.sleep(seconds)
+    return Sum(torch.zeros(1), 0.0, COMMON)
+
+
+@step("toy_scratch")
+def careful(number: float, *, context: Context = Context()) -> Sum:
+    """Goes on from what it finds in its scratch folder; fails the first time."""
+    assert context.scratch is not None
+    half = context.scratch / "half"
+    if not half.exists():
+        context.scratch.mkdir(parents=True, exist_ok=True)
+        half.write_text("half-way")
+        raise Failed("stopped half-way")
+    return Sum(torch.full((1,), number), number, COMMON, ({"found": half.read_text()},))
+
+
+# Jobs for the pool: functions at the top level of a module that worker processes import.
+def add_job(folder: str, number: float, listen: Listener) -> float:
+    return Store(folder, listen=listen)(add, number).total
+
+
+def failing_job(message: str, listen: Listener) -> float:
+    raise Failed(message)
+
+
+def broken_job(listen: Listener) -> float:
+    return 1 // 0
+
+
+def dying_job(folder: str, listen: Listener) -> float:
+    """Finishes a step, and is killed."""
+    Store(folder, listen=listen)(add, 77.0)
+    os.kill(os.getpid(), 9)
+    return 0.0
+
+
+def where_job(listen: Listener) -> tuple[int, int, str]:
+    listen("progress", Call("toy", 3, {"x": 1}), step=5, loss=0.5, words="some", result=object())
+    return os.getpid(), torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]
+
+
+def slow_main(folder: str, log: str) -> None:
+    """A process of its own that asks a store for the slow step."""
+    Store(folder, machine=Machine())(slow, str(pathlib.Path(log)))

@@ -1,0 +1,584 @@
+"""The command line: what each command promises, and that every mistake gets one clear message and the right code."""
+
+import errno
+import importlib
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tombola import cli
+from tombola.core import catalogue, plugin
+from tombola.core.ticket import Ticket
+from tombola.study.store import Store
+from tombola.train.trained import Trained
+from tombola.verify import verify
+
+ROOT = pathlib.Path(cli.__file__).parents[1]
+RECIPE = "recipe(steps=10, batch=60, evaluate=10, validation=0.0)"
+FIND = ("find", "mlp(hidden=(6, 5))", "digits", "--recipe", RECIPE, "--levels", "2")
+PROGRAM = (sys.executable, "-c", "from tombola.cli import main; main()")
+
+
+class Answer(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which is one JSON object and nothing else."""
+        assert self.out.count("\n") == 1, self.out
+        value = json.loads(self.out)
+        assert isinstance(value, dict)
+        return value
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Run:
+    """Runs a command in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOMBOLA_DATA", str(tmp_path / "data"))
+
+    def run(*words: str | pathlib.Path) -> Answer:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Answer(int(stop.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with a store, the sparsest ticket of two levels, its survivors, and its training."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*FIND, "--store", str(folder / "runs"), "--out", str(folder / "winner.ticket"), "--json"])
+    assert not stop.value.code
+    store = Store(folder / "runs")
+    winner = Ticket.load(folder / "winner.ticket")
+    winner.alive().save(folder / "alive.ticket")
+    trained = next(key for key in store.keys() if f"ticket={winner.key}" in store.record(key)["call"])
+    store.load(trained, Trained).save(folder / "winner.trained")
+    return folder
+
+
+@pytest.fixture
+def forget_plugins() -> Iterator[None]:
+    """Other tests go through all plug-ins: those of a file that a test used are forgotten."""
+    before = set(plugin.LOADED)
+    yield
+    for key in set(plugin.LOADED) - before:
+        del plugin.LOADED[key]
+
+
+def complaint(answer: Answer, code: int) -> str:
+    """The one message of a command that went wrong."""
+    assert answer.code == code, answer
+    assert answer.out == ""
+    messages = [line for line in answer.err.splitlines() if line.startswith("tombola: ")]
+    assert len(messages) == 1, answer.err
+    return messages[0]
+
+
+# What each command promises.
+
+
+def test_find_tells_every_level(run: Run, tmp_path: pathlib.Path):
+    answer = run(*FIND, "--out", "winner.ticket", "--json")
+    assert answer.code == 0
+    levels = answer.json["tickets"]
+    assert answer.json["out"] == "winner.ticket"
+    assert [(row["level"], row["kept"], row["size"]) for row in levels] == [(0, 464, 464), (1, 371, 464), (2, 296, 464)]
+    for row in levels:
+        assert row["density"] == row["kept"] / row["size"]
+        assert 0 < row["test_accuracy"] <= 1
+        assert row["dense_test_accuracy"] == levels[0]["test_accuracy"]
+        assert all(row["checks"].values())
+    winner = Ticket.load("winner.ticket")
+    assert winner.key == levels[2]["ticket"] and winner.level == 2
+    store = Store("runs")
+    assert {row[kind] for row in levels for kind in ("ticket", "trained")} == set(store.keys())
+    assert store.load(levels[1]["trained"], Trained).test_accuracy == levels[1]["test_accuracy"]
+
+
+def test_find_again_loads_everything(run: Run, made: pathlib.Path):
+    before = {path: path.stat().st_mtime_ns for path in (made / "runs").rglob("*") if path.is_file()}
+    first = run(*FIND, "--store", made / "runs", "--json")
+    assert run(*FIND, "--store", made / "runs", "--json").json == first.json
+    assert {path: path.stat().st_mtime_ns for path in (made / "runs").rglob("*") if path.is_file()} == before
+
+
+def test_find_for_people(run: Run, made: pathlib.Path):
+    answer = run(*FIND, "--store", made / "runs", "--out", "odd[b]:name:.ticket")
+    assert answer.code == 0
+    assert [line.split()[:2] for line in answer.out.splitlines()[1:4]] == [["0", "100"], ["1", "79.96"], ["2", "63.79"]]
+    assert "odd[b]:name:.ticket: Ticket(" in answer.out  # Not read as markup.
+    assert "level 2: density 0.6379" in answer.err
+    assert "3 of 3 trainings" in answer.err
+
+
+def test_find_survivors_only(run: Run, made: pathlib.Path):
+    assert run(*FIND, "--store", made / "runs", "--out", "a.ticket", "--alive", "--json").code == 0
+    assert pathlib.Path("a.ticket").read_bytes() == (made / "alive.ticket").read_bytes()
+    assert pathlib.Path("a.ticket").stat().st_size < (made / "winner.ticket").stat().st_size
+    assert run("verify", "a.ticket", "--store", made / "runs").code == 0
+
+
+def test_find_by_densities_scope_criterion_restart_and_seed(run: Run):
+    words = ("find", "mlp(hidden=(6,))", "digits", "--recipe", RECIPE, "--densities", "0.5", "0.25", "--json")
+    words += ("--scope", "per_layer", "--criterion", "random", "--restart", "rate", "--seed", "3", "--out", "a.ticket")
+    rows = run(*words, "--machine", "machine(threads=1)").json["tickets"]
+    assert [round(row["density"], 2) for row in rows] == [1, 0.5, 0.25]
+    ticket = Ticket.load("a.ticket")
+    assert ticket.restart == "rate" and [ticket.mask.kept_in(name) for name in ticket.mask] == [96, 15]
+    assert "seeds=seeds(seed=3)" in ticket.lineage.events[0].call and "criterion=random()" in ticket.lineage.last.call
+
+
+def test_find_by_the_tasks_own_recipe_needs_no_words(run: Run, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+    commands = importlib.import_module("tombola.commands")
+    monkeypatch.setattr(commands, "find", lambda words: asked.append(words) or 0)
+    assert run("find").code == 0
+    assert (asked[0].arch, asked[0].task, asked[0].levels, asked[0].store) == ("mlp", "digits", 10, "runs")
+
+
+def test_show(run: Run, made: pathlib.Path):
+    card = run("show", made / "winner.ticket", "--json").json
+    assert card["arch"] == "mlp(hidden=(6, 5))" and card["task"] == "digits()"
+    assert (card["level"], card["kept"], card["size"]) == (2, 296, 464) and card["density"] == 296 / 464
+    assert [step["call"].split("(")[0] for step in card["lineage"]] == ["draw", "train", "cut", "train", "cut"]
+    assert [layer["name"] for layer in card["layers"]] == ["stages.0.0.weight", "stages.1.0.weight", "head.weight"]
+    assert sum(layer["kept"] for layer in card["layers"]) == 296
+    text = run("show", made / "winner.ticket").out
+    for part in ("cut(trained=train:", "296 of 464", "stage 0", "head.weight", "lineage", "--replay"):
+        assert part in text
+    trained = run("show", made / "winner.trained", "--json").json
+    assert trained["scores"]["test_accuracy"] > 0 and trained["lineage"][-1]["call"].startswith("train(")
+    assert "test accuracy" in run("show", made / "winner.trained").out
+
+
+def test_verify(run: Run, made: pathlib.Path):
+    answer = run("verify", made / "winner.ticket", "--store", made / "runs", "--json")
+    assert answer.code == 0 and answer.json["ok"] is True
+    assert {"name", "ok", "detail"} <= set(answer.json["checks"][0])
+    assert any(check["name"].startswith("rewound") for check in answer.json["checks"])
+    several = run("verify", made / "winner.ticket", made / "alive.ticket", made / "winner.trained")
+    assert several.code == 0 and several.out.count(": sound") == 3
+    assert "0 of 2 cuts" in run("verify", made / "winner.ticket", "--store", "nowhere").out
+
+
+def test_verify_finds_damage(run: Run, made: pathlib.Path):
+    data = bytearray((made / "winner.ticket").read_bytes())
+    data[-1] ^= 1
+    pathlib.Path("bad.ticket").write_bytes(data)
+    answer = run("verify", made / "winner.ticket", "bad.ticket", "nowhere.ticket", "--json")
+    assert answer.code == 1 and answer.json["ok"] is False
+    assert {check["file"] for check in answer.json["checks"] if not check["ok"]} == {"bad.ticket", "nowhere.ticket"}
+    text = run("verify", made / "winner.ticket", "bad.ticket")
+    assert text.code == 1 and "bad.ticket: NOT sound" in text.out and "winner.ticket: sound" in text.out
+
+
+def test_verify_by_replay(run: Run, made: pathlib.Path):
+    answer = run("verify", made / "winner.ticket", "--replay", "--json")
+    assert answer.code == 0
+    assert len([check for check in answer.json["checks"] if check["name"].startswith("replay")]) == 5
+
+
+def test_carry(run: Run, made: pathlib.Path):
+    answer = run("carry", made / "winner.ticket", "shuffle(seed=1)", "--out", "dust.ticket", "--json")
+    assert answer.code == 0
+    dust = Ticket.load("dust.ticket")
+    assert answer.json == {"out": "dust.ticket", "key": dust.key, "density": 296 / 464, "kept": 296, "size": 464}
+    assert dust.lineage.last.call.endswith("by=shuffle(seed=1))")
+    assert run("verify", "dust.ticket", made / "winner.ticket", "--store", made / "runs").code == 0
+    assert "by reinit()" in run("carry", made / "winner.ticket", "reinit", "--out", "dust.ticket").out
+
+
+def test_train(run: Run, made: pathlib.Path):
+    words = ("train", made / "winner.ticket", "--seed", "2", "--out", "a.trained")
+    answer = run(*words, "--json")
+    assert answer.code == 0
+    result = answer.json
+    assert {"test_accuracy", "test_loss", "density", "seconds", "steps", "checks"} <= set(result)
+    assert (result["density"], result["steps"], result["out"]) == (296 / 464, 10, "a.trained")
+    assert Trained.load("a.trained").key == result["key"]
+    assert run("verify", "a.trained", made / "winner.ticket").code == 0
+    assert "3 of 3 checks passed" in run(*words).out
+    longer = run("train", made / "winner.ticket", "--recipe", "recipe(steps=12, evaluate=12)", "--json")
+    assert longer.json["steps"] == 12 and longer.json["validation_accuracy"] > 0
+
+
+def test_list(run: Run):
+    text = run("list")
+    assert text.code == 0
+    for kind in catalogue.kinds():
+        if kind not in cli.INTERNAL:
+            assert re.search(rf"^{kind}\b", text.out, re.MULTILINE)
+            assert [entry["name"] for entry in run("list", kind, "--json").json[kind]] == catalogue.names(kind)
+    assert "shuffle(seed=0, of='mask')" in run("list", "move").out
+    assert set(run("list", "--json").json) == set(catalogue.kinds()) - cli.INTERNAL
+
+
+def test_data(run: Run):
+    rows = {row["task"]: row for row in run("data", "--json").json["data"]}
+    assert rows["digits"]["where"] == "built in" and rows["cifar10"]["hub_id"] == "uoft-cs/cifar10"
+    (row,) = run("data", "digits", "--json").json["data"]
+    assert row["checked"] is True and (row["train"], row["test"]) == (1437, 360)
+    text = run("data")
+    assert text.code == 0 and "digits" in text.out and "tombola data NAME" in text.out
+
+
+def test_doctor(run: Run, made: pathlib.Path):
+    answer = run("doctor", "--store", made / "runs", "--json")
+    assert answer.code == 0 and set(answer.json) == {"ok", "findings"}
+    found = {finding["name"]: finding for finding in answer.json["findings"]}
+    assert {"python", "torch", "safetensors", "store", "disk", "data: digits"} <= set(found)
+    assert "6 finished calls" in found["store"]["detail"]
+    pathlib.Path("bad").mkdir()
+    pathlib.Path("bad/store.json").write_text('{"version": 99}')
+    sick = run("doctor", "--store", "bad", "--json")
+    assert sick.code == 1
+    assert "store of version 99" in next(f["detail"] for f in sick.json["findings"] if f["name"] == "store")
+    assert re.search(r"FAILED +store", run("doctor", "--store", "bad").out)
+
+
+# Mistakes.
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("find", "mpl"), 2, "no arch called 'mpl'. Did you mean 'mlp'? Known: conv, "),
+        (("find", "mlp", "digit"), 2, "no task called 'digit'. Did you mean 'digits'?"),
+        (("find", "digits"), 2, "no arch called 'digits'"),
+        (("find", "mlp(hiden=(3,))"), 2, "no field of mlp called 'hiden'. Did you mean 'hidden'? Known: hidden, init."),
+        (("find", "mlp(hidden=3)"), 2, "mlp: field 'hidden' is 3"),
+        (("find", "mlp(hidden=(0,))"), 2, "a width in 'hidden' is 0"),
+        (("find", "mlp((3,))"), 2, "gives a value without its field"),
+        (("find", "mlp("), 2, "cannot read 'mlp('"),
+        (("find", "mlp[3]"), 2, "does not name a plug-in"),
+        (("find", "--criterion", "magntude"), 2, "no criterion called 'magntude'. Did you mean 'magnitude'?"),
+        (
+            ("find", "--scope", "everywhere(rounding='up')"),
+            2,
+            "everywhere: field 'rounding' is 'up'. It must be one of",
+        ),
+        ((*FIND, "--scope", "everywhere(exclude=('fc.*',))"), 2, "exclude: 'fc.*' matches no tensor. There are: "),
+        ((*FIND, "--scope", "per_layer(halved=('fc.*',))"), 2, "halved: 'fc.*' matches no tensor. There are: "),
+        (("find", "--recipe", "recipe(stesp=3)"), 2, "no field of recipe called 'stesp'. Did you mean 'steps'?"),
+        (("find", "--recipe", "recipe(steps=0)"), 2, "a training of 0 steps"),
+        (("find", "--recipe", "recipe(steps='3 epochs')"), 2, "recipe: field 'steps' is '3 epochs'"),
+        (("find", "--recipe", "recipe(steps=10, rewind=10)"), 2, "the rewind point, step 10, is not before the end"),
+        (("find", "--recipe", "recipe(batch=5000)"), 2, "a batch of 5000 from digits(), which has"),
+        (("find", "--recipe", "recipe(optimizer=constant())"), 2, "recipe: field 'optimizer' is constant()"),
+        (("find", "--levels", "-1"), 2, "--levels is -1. It is the number of cuts, 0 or more."),
+        (("find", "--keep", "0"), 2, "keep is 0.0. It is the fraction of the living weights"),
+        (("find", "--keep", "1.2"), 2, "keep is 1.2."),
+        (("find", "--restart", "rewind"), 2, "--restart is 'rewind'. It is weights, rate or fine-tune."),
+        ((*FIND, "--densities", "0.5", "0.9"), 2, "density 0.9000 asks for 418 weights, only 232 are alive"),
+        (("find", "--machine", "machine(device='abacus')"), 2, "--machine: device 'abacus' cannot be used"),
+        (("find", "--machine", "machine(device='meta')"), 2, "--machine: device 'meta' cannot be used"),
+        (("find", "--machine", "machine(threads=0)"), 2, "--machine: threads is 0. It is 1 or more."),
+        (("find", "--machine", "mashine"), 2, "no machine called 'mashine'. Did you mean 'machine'?"),
+        (("find", "--use", "nowhere.py"), 2, "no file "),
+        (("show", "nowhere.ticket"), 1, "cannot read nowhere.ticket: No such file or directory."),
+        (("show", "."), 1, "cannot read .: Is a directory."),
+        (("verify",), 2, "verify needs a file: tombola verify winner.ticket"),
+        (("carry", "nowhere.ticket", "shuffle", "--out", "a"), 1, "cannot read nowhere.ticket"),
+        (("carry", "nowhere.ticket", "shufle", "--out", "a"), 2, "no move called 'shufle'. Did you mean 'shuffle'?"),
+        (("train", "nowhere.ticket"), 1, "cannot read nowhere.ticket"),
+        (("list", "archs"), 2, "no kind of plug-in called 'archs'. Did you mean 'arch'?"),
+        (("data", "minst"), 2, "no task called 'minst'. Did you mean 'mnist'?"),
+    ],
+    ids=lambda value: " ".join(value)[-50:] if isinstance(value, tuple) else None,
+)
+def test_a_mistake_gets_one_clear_message(run: Run, words: tuple[str, ...], code: int, message: str):
+    assert message in complaint(run(*words), code)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("fnd",),
+        ("find", "--levels", "many"),
+        ("find", "--levles", "3"),
+        ("show",),
+        ("carry", "a.ticket", "shuffle"),
+    ],
+    ids=" ".join,
+)
+def test_words_that_are_no_command_are_answered(run: Run, words: tuple[str, ...]):
+    answer = run(*words)
+    assert answer.code == 2 and answer.out == ""
+    assert "--help" in answer.err
+
+
+def test_help_is_on_standard_output(run: Run):
+    answer = run("--help")
+    assert answer.code == 0 and answer.err == ""
+    for command in ("find", "show", "verify", "carry", "train", "list", "data", "doctor"):
+        assert command in answer.out
+    assert "--levels" in run("find", "--help").out
+
+
+def test_a_file_that_is_no_ticket(run: Run, made: pathlib.Path):
+    pathlib.Path("notes.ticket").write_text("these are my notes")
+    for words in (
+        ("show", "notes.ticket"),
+        ("train", "notes.ticket"),
+        ("carry", "notes.ticket", "shuffle", "--out", "a"),
+    ):
+        assert "notes.ticket is no ticket file" in complaint(run(*words), 1)
+    assert "holds 'trained', not a ticket" in complaint(run("train", made / "winner.trained"), 1)
+
+
+def test_a_damaged_ticket(run: Run, made: pathlib.Path):
+    data = bytearray((made / "winner.ticket").read_bytes())
+    data[-1] ^= 1
+    pathlib.Path("bad.ticket").write_bytes(data)
+    for words in (("show", "bad.ticket"), ("train", "bad.ticket"), ("carry", "bad.ticket", "shuffle", "--out", "a")):
+        assert "bad.ticket is damaged: its content does not match the digest" in complaint(run(*words), 1)
+    assert not pathlib.Path("a").exists()
+
+
+def test_a_ticket_for_another_task(run: Run, made: pathlib.Path):
+    message = complaint(run("train", made / "winner.ticket", "--task", "mnist"), 2)
+    assert "mnist() needs interface(inputs=(1, 28, 28), classes=10)" in message
+
+
+def test_a_ticket_that_does_not_say_how_to_train(run: Run, made: pathlib.Path):
+    Ticket.load(made / "winner.ticket").rebuilt(recipe="").save("bare.ticket")
+    assert "does not say on what and how to train: give --task and --recipe" in complaint(
+        run("train", "bare.ticket"), 2
+    )
+
+
+def test_survivors_alone_cannot_be_shuffled(run: Run, made: pathlib.Path):
+    message = complaint(run("carry", made / "alive.ticket", "shuffle", "--out", "a.ticket"), 2)
+    assert "holds its survivors only" in message and not pathlib.Path("a.ticket").exists()
+
+
+@pytest.mark.parametrize("out", ["/proc/nowhere/a.ticket", "file/a.ticket", "folder"])
+def test_a_place_that_cannot_be_written_is_found_before_the_training(run: Run, made: pathlib.Path, out: str):
+    pathlib.Path("file").write_text("")
+    pathlib.Path("folder").mkdir()
+    for words in (FIND, ("train", made / "winner.ticket"), ("carry", made / "winner.ticket", "shuffle")):
+        assert f"cannot write {out}" in complaint(run(*words, "--out", out), 1)
+    assert not pathlib.Path("runs").exists()
+
+
+def test_a_store_that_cannot_be_written(run: Run):
+    pathlib.Path("file").write_text("")
+    assert "cannot write the store file: " in complaint(run(*FIND, "--store", "file"), 1)
+
+
+@pytest.mark.parametrize(("marker", "code"), [("garbage", 1), ("[]", 1), ('{"version": 99}', 2)])
+def test_a_store_that_is_none(run: Run, marker: str, code: int):
+    pathlib.Path("runs").mkdir()
+    pathlib.Path("runs/store.json").write_text(marker)
+    assert "runs" in complaint(run(*FIND), code)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 40])
+def test_a_training_that_diverges(run: Run, steps: int):
+    recipe = f"recipe(steps={steps}, batch=60, evaluate=10, optimizer=sgd(lr=1e38))"
+    answer = run("find", "mlp(hidden=(6,))", "digits", "--recipe", recipe, "--json")
+    message = complaint(answer, 1)
+    assert "the loss is no longer finite" in message and "Lower the rate" in message
+
+
+def test_no_data_and_no_network(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path):
+    hub, sources = importlib.import_module("datasets.config"), importlib.import_module("tombola.tasks.sources")
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(sources, "_hub_cache", lambda: tmp_path)
+    monkeypatch.setenv("TOMBOLA_CACHE", str(tmp_path / "cache"))
+    message = complaint(run("find", "mlp", "cifar100", "--levels", "1"), 2)
+    assert str(tmp_path / "data" / "cifar100") in message and "uoft-cs/cifar100" in message
+    assert "use the task 'digits'" in message
+    assert message in complaint(run("data", "cifar100"), 1)
+
+
+# Full disks.
+
+
+def test_a_full_disk_under_the_store(run: Run, monkeypatch: pytest.MonkeyPatch):
+    store = importlib.import_module("tombola.study.store")
+    real = store._write
+
+    def full(path: pathlib.Path, data: bytes) -> None:
+        if path.name == "record.json" and b"train(" in data:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, data)
+
+    monkeypatch.setattr(store, "_write", full)
+    message = complaint(run(*FIND, "--json"), 1)
+    assert "No space left on device. Free space there or name another store (--store)" in message
+    assert [key.split(":")[0] for key in Store("runs").keys()] == ["draw"]
+    assert not list(pathlib.Path("runs/tmp").iterdir())
+    monkeypatch.undo()
+    assert run(*FIND, "--json").code == 0
+
+
+def test_a_full_disk_under_the_result(run: Run, made: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    pathlib.Path("a.ticket").write_text("older")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    message = complaint(run("carry", made / "winner.ticket", "shuffle", "--out", "a.ticket"), 1)
+    assert "cannot write a.ticket: No space left on device" in message
+    assert [path.name for path in pathlib.Path().glob("*a.ticket*")] == ["a.ticket"]
+    assert pathlib.Path("a.ticket").read_text() == "older"
+
+
+# Plug-ins of one's own.
+
+
+def test_a_file_that_holds_no_plugins(run: Run, made: pathlib.Path):
+    pathlib.Path("broken.py").write_text("x = 1\nx = = 3\n")
+    assert "broken.py, line 2: invalid syntax. --use takes a Python file." in complaint(
+        run("list", "--use", "broken.py"), 2
+    )
+    assert "winner.ticket is none by its name" in complaint(run("list", "--use", made / "winner.ticket"), 2)
+
+
+OWN = '''
+"""Mine."""
+from tombola.archs.mlp import Mlp
+from tombola.core.plugin import plugin
+from tombola.tasks.digits import Digits
+
+@plugin("arch", "my_net")
+class MyNet(Mlp):
+    """A network [/of] mine."""
+    hidden: tuple[int, ...] = (6, 5)
+
+@plugin("task", "my_digits")
+class MyDigits(Digits):
+    """Digits of mine."""
+'''
+
+
+def test_plugins_of_a_file_of_ones_own(run: Run, forget_plugins: None):
+    pathlib.Path("own.py").write_text(OWN)
+    words = ("find", "my_net(hidden=(7,))", "my_digits", "--levels", "1", "--recipe", RECIPE, "--out", "a.ticket")
+    answer = run(*words, "--use", "own.py", "--json")
+    assert answer.code == 0 and len(answer.json["tickets"]) == 2
+    assert run("verify", "a.ticket", "--replay", "--use", "own.py").code == 0
+    assert "A network [/of] mine." in run("list", "arch", "--use", "own.py").out
+    for name in ("my_net", "my_digits"):
+        del plugin.LOADED["arch" if name == "my_net" else "task", name]
+    assert "no arch called 'my_net'" in complaint(run("show", "a.ticket"), 1)
+    assert "no arch called 'my_net'" in complaint(run(*words), 2)
+
+
+# Processes of their own.
+
+
+def environment(folder: pathlib.Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOMBOLA_DATA": str(folder)}
+
+
+def test_ctrl_c_stops_and_the_same_command_goes_on(run: Run, tmp_path: pathlib.Path):
+    words = ["find", "mlp(hidden=(6, 5))", "digits", "--recipe", "recipe(steps=400, batch=60)"]
+    process = subprocess.Popen(
+        [*PROGRAM, *words, "--levels", "500"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # A shell's background jobs ignore it.
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if line.startswith("level 1"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "tombola: stopped. What was finished is kept: give the same command to go on." in err
+    assert "Traceback" not in err and out == ""
+
+    store = Store("runs")
+    finished = store.keys()
+    assert len(finished) >= 4
+    for key in finished:
+        assert verify(store.load(key, Trained if key.startswith("train:") else Ticket), store=store).ok
+    written = {
+        key: (pathlib.Path("runs") / key.replace(":", "/") / "record.json").stat().st_mtime_ns for key in finished
+    }
+    rows = run(*words, "--levels", "3", "--json").json["tickets"]
+    assert [row["level"] for row in rows] == [0, 1, 2, 3]
+    assert {rows[i][kind] for i in (0, 1) for kind in ("ticket", "trained")} <= set(finished)
+    for key, time in written.items():
+        assert (pathlib.Path("runs") / key.replace(":", "/") / "record.json").stat().st_mtime_ns == time
+
+
+def test_help_lists_and_mistakes_do_not_wait_for_torch(tmp_path: pathlib.Path):
+    program = """
+import contextlib, io, json, sys
+from tombola.cli import main
+codes = []
+for words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            main(words)
+        except SystemExit as stop:
+            codes.append(stop.code or 0)
+    heavy = {"torch", "numpy", "datasets", "sklearn", "scipy"} & set(sys.modules)
+    assert not heavy, (words, heavy)
+print(codes)
+"""
+    words = [
+        *(["--help"], ["find", "--help"], ["list"], ["list", "arch"], ["list", "--json"]),
+        *(
+            [],
+            ["fnd"],
+            ["find", "--levels", "x"],
+            ["find", "mpl"],
+            ["find", "mlp", "digits", "--recipe", "recipe(x=1)"],
+        ),
+        *(["verify"], ["carry", "a.ticket", "shufle", "--out", "b.ticket"], ["train", "a", "--task", "minst"]),
+        *(["list", "archs"], ["data", "minst"], ["find", "--use", "nowhere.py"]),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(words)], capture_output=True, text=True, env=environment(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [0] * 5 + [2] * 11
+
+
+@pytest.mark.parametrize("words", [("list",), ("--help",), ("list", "--json")], ids=" ".join)
+def test_a_reader_that_has_had_enough(tmp_path: pathlib.Path, words: tuple[str, ...]):
+    """`tombola list | head -1`: nobody reads what is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*PROGRAM, *words], stdout=writing, stderr=subprocess.PIPE, text=True, env=environment(tmp_path)
+        )
+    finally:
+        os.close(writing)
+    assert done.stderr == ""
+    assert done.returncode in (0, 1)
