@@ -274,7 +274,7 @@ def data(asked: words.Data) -> int:
             table.add_column(heading)
         for one in found:
             sizes = [f"{n:,}" if n is not None else "?" for n in (one.train, one.test)]
-            where = {"hub": "hub (not here)"}.get(one.where, one.where)
+            where = {"hub": "hub (not here)" if one.hub_id else "not here"}.get(one.where, one.where)
             table.add_row(one.task, where, "yes" if one.checked else "no", *sizes, one.hub_id or "-")
         PLAIN.print(table)
         if not asked.names:

@@ -77,7 +77,10 @@ def _devices() -> list[Finding]:
 def _data() -> list[Finding]:
     found: list[Finding] = []
     for one in statuses():
-        where = {"hub": f"not here; `tombola data {one.task}` fetches it from the hub"}.get(one.where, one.where)
+        way = (
+            f"`tombola data {one.task}` fetches it from the hub" if one.hub_id else "put its folder under TOMBOLA_DATA"
+        )
+        where = {"hub": f"not here; {way}"}.get(one.where, one.where)
         checked = ", checked" if one.checked else ""
         found.append(Finding(f"data: {one.task}", one.here, where + checked, needed=False))
     return found

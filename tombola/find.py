@@ -77,7 +77,8 @@ def draw(arch: Arch, task: Task, recipe: Recipe, seeds: Seeds = Seeds(), *, cont
         data=str(task.__identity__().get("data", "")),
     )
     rewind = int(recipe.rewind)
-    weights = Run(start, task, recipe, seeds, context).to_step(rewind) if rewind else start.weights
+    plain = dataclasses.replace(recipe, select="last", patience=0)  # The rewind point is a step, not a choice.
+    weights = Run(start, task, plain, seeds, context).to_step(rewind) if rewind else start.weights
     return start.rebuilt(weights=weights, step=rewind)
 
 

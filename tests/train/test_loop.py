@@ -110,7 +110,6 @@ def test_the_cost_of_a_rewound_ticket_counts_from_its_step():
     assert (cost.steps, cost.flops_dense) == (7, (21 + 10) * (2 * 96 + 3 * 48))
 
 
-@pytest.mark.xfail(reason="examples are counted as if every training began at the start of an epoch")
 def test_the_cost_of_a_ticket_rewound_into_an_epoch_counts_the_examples_it_saw():
     ticket = a_ticket(MLP, POINTS, step=4)  # The first step has one example only.
     assert train(ticket, POINTS, RECIPE).cost.flops_dense == (1 + 21 + 10) * (2 * 96 + 3 * 48)

@@ -131,13 +131,11 @@ def test_rewinding_the_weights_goes_through_the_schedule_from_its_step():
     assert rates_of(ticket, recipe) == pytest.approx([0.05] * 4 + [0.005] * 5 + [0.0005] * 5)
 
 
-@pytest.mark.xfail(reason="the curve shows the schedule's rate; fine-tuning uses its last one")
 def test_the_curve_of_fine_tuning_shows_the_rate_that_was_used():
     _, ticket, recipe = a_level("fine-tune")
     assert [row["rate"] for row in train(ticket, IMAGES, recipe).log] == pytest.approx([0.0005, 0.0005])
 
 
-@pytest.mark.xfail(reason="draw gives back the best weights up to the rewind step, or stops before it")
 @pytest.mark.parametrize("changes", [{"select": "best"}, {"patience": 1}], ids=str)
 def test_choosing_the_best_weights_does_not_move_the_rewind_point(
     changes: dict[str, object], monkeypatch: pytest.MonkeyPatch

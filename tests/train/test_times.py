@@ -44,7 +44,6 @@ def test_fractions_of_an_epoch_are_rounded_up_by_less_than_a_step(whole: int, th
     assert exact <= in_steps(f"{whole}.{thousandths:03d}ep", epoch=epoch) <= exact + 1
 
 
-@pytest.mark.xfail(reason="times are multiplied as binary fractions: 0.07 x 100 is 7.000000000000001")
 @pytest.mark.parametrize(("value", "epoch", "steps"), [("0.07ep", 100, 7), ("0.14ep", 50, 7), ("0.28ep", 25, 7)])
 def test_fractions_of_an_epoch_are_taken_as_written(value: str, epoch: int, steps: int):
     assert in_steps(value, epoch=epoch) == steps

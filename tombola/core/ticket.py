@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tombola.core import container, files
 from tombola.core.artifact import Artifact, Parts
 from tombola.core.call import Call
-from tombola.core.errors import Damaged, Refused
+from tombola.core.errors import Damaged, Refused, UnknownName
 from tombola.core.layout import Arch, Interface, blank, shapes
 from tombola.core.lineage import Lineage
 from tombola.core.mask import Mask
@@ -192,6 +192,9 @@ class Ticket(Artifact):
             )
         except Damaged:
             raise
+        except UnknownName as error:
+            hint = "If it comes from a file of your own, name that file: --use FILE.py, or load_file() in Python."
+            raise Damaged(f"not a sound ticket here: {error} {hint}") from error
         except KeyError as error:
             raise Damaged(f"not a sound ticket: {error} is missing.") from error
         except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:

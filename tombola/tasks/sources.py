@@ -115,7 +115,7 @@ def load(source: Source) -> tuple[Arrays, str]:
     if source.pinned and (known := decoded.read(cache_name(source))) and known[1] == source.pinned:
         return known
     place = locate(source)
-    if not source.pinned and (known := decoded.read(cache_name(source, place))):
+    if not source.pinned and source.make is None and (known := decoded.read(cache_name(source, place))):
         return known
     arrays = read(source, place)
     sizes = len(arrays.train_labels), len(arrays.test_labels)
@@ -132,7 +132,8 @@ def load(source: Source) -> tuple[Arrays, str]:
             "Results are keyed by the content of a set, so another content is refused. Get the published files, or use "
             f"these as they are by naming them: hub(id={source.folder or source.hub_id or source.name!r}, ...)."
         )
-    decoded.write(cache_name(source, place), arrays, found)
+    if source.pinned or source.make is None:  # What a function makes may change with the function, unseen by any name.
+        decoded.write(cache_name(source, place), arrays, found)
     return arrays, found
 
 

@@ -63,8 +63,9 @@ def train(
 def _cost(run: Run) -> Cost:
     steps = run.progress.step - run.ticket.step
     size, batch = run.task.train_size(run.recipe.holdout), run.recipe.batch
-    epoch = -(-size // batch)
-    seen = (steps // epoch) * size + min((steps % epoch) * batch, size)
+    epochs, rest = zip(*(divmod(step, -(-size // batch)) for step in (run.ticket.step, run.progress.step)), strict=True)
+    before, after = (whole * size + min(part * batch, size) for whole, part in zip(epochs, rest, strict=True))
+    seen = after - before  # The last batch of an epoch may be smaller.
     each = flops(run.ticket.arch, run.ticket.io, run.ticket.mask)
     return Cost(
         seconds=run.progress.seconds,

@@ -73,13 +73,12 @@ class Run:
     def _stretch(self, end: int) -> None:
         """The steps up to `end`, without reading anything back from the device; then one look at the losses."""
         recipe, net, optimizer = self.recipe, self.net, self.optimizer
-        fine_tune = self.ticket.restart == "fine-tune"
         half = contextlib.nullcontext()
         if recipe.precision == "bfloat16":
             half = torch.autocast(self.device.type, dtype=torch.bfloat16)
         fresh: list[Tensor] = []
         for step in range(self.progress.step, end):
-            rate = recipe.rate(int(recipe.steps) - 1 if fine_tune else step)
+            rate = self.rate(step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             inputs, targets = self.task.batch(
@@ -100,6 +99,10 @@ class Run:
         self.progress.losses += fresh
         self.progress.step = end
 
+    def rate(self, step: int) -> float:
+        """The learning rate of a step: the schedule's, or when fine-tuning its last one throughout."""
+        return self.recipe.rate(int(self.recipe.steps) - 1 if self.ticket.restart == "fine-tune" else step)
+
     def _losses(self) -> list[Tensor]:
         return self.progress.losses or [torch.tensor(self.progress.rows[-1]["train_loss"])]
 
@@ -110,7 +113,7 @@ class Run:
         self.audits += 1
         row: dict[str, float] = {
             "step": progress.step,
-            "rate": recipe.rate(progress.step - 1),
+            "rate": self.rate(progress.step - 1),
             "train_loss": float(torch.stack(progress.losses).double().mean()),
         }
         for split in ("validation", "test") if recipe.validation else ("test",):

@@ -2,6 +2,7 @@
 
 import math
 import re
+from fractions import Fraction
 
 from tombola.core.errors import Refused
 
@@ -39,5 +40,5 @@ def in_steps(value: Time, *, epoch: int) -> int:
         return value
     found = _FORM.fullmatch(value)
     assert found is not None, "times are checked when a recipe is made"
-    number = float(found[1])
+    number = Fraction(found[1])  # As written: 0.07 of 100 steps is 7, not 7.000000000000001.
     return math.ceil(number * epoch) if found[2] == "ep" else math.ceil(number)
