@@ -384,6 +384,14 @@ def test_a_place_that_cannot_be_written_is_found_before_the_training(run: Run, m
     assert not pathlib.Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    "words", [("--keep", "0"), ("--restart", "x"), ("--machine", "machine(threads=0)")], ids=" ".join
+)
+def test_what_can_be_known_is_refused_before_the_training(run: Run, words: tuple[str, str]):
+    complaint(run(*FIND, *words), 2)
+    assert not pathlib.Path("runs").exists()
+
+
 def test_a_store_that_cannot_be_written(run: Run):
     pathlib.Path("file").write_text("")
     assert "cannot write the store file: " in complaint(run(*FIND, "--store", "file"), 1)

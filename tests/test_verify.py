@@ -587,3 +587,20 @@ def test_a_replay_that_gives_something_else_is_found(rewound: Made, monkeypatch:
     verdict = verify(rewound.tickets[2], replay=True, call=meddling)
     assert failed(verdict) == {"replay"}
     assert [check.ok for check in verdict.checks if check.name.startswith("replay")] == [True, False]
+
+
+def test_forged_scores_are_found_by_replay(start: Made):
+    """Scores are no part of a network's content; only training again tells."""
+    bad = dataclasses.replace(start.trained[1], scores={**start.trained[1].scores, "test_accuracy": 0.999})
+    assert verify(bad).ok
+    assert passed(verify(start.trained[1], replay=True)) >= {"replay"}
+    assert [c.name for c in verify(bad, replay=True).checks if not c.ok] == ["replay: scores and curve"]
+
+
+@pytest.mark.parametrize("scores", [["abc"], "ab", {}, {"test_accuracy": "high"}, {"test_accuracy": 0.5}], ids=str)
+def test_scores_that_are_none_are_damage(start: Made, tmp_path: pathlib.Path, scores: Any):
+    parts = start.trained[0].parts()
+    path = tmp_path / "a.trained"
+    path.write_bytes(container.encode("trained", dataclasses.replace(parts, header={**parts.header, "scores": scores})))
+    assert failed(verify(path)) == {"file"}
+    assert "scores" in detail(verify(path), "file")

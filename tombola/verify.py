@@ -3,8 +3,7 @@
 Alone: the file is its own canonical encoding, digests and counts agree, tensors fit the network, dead weights are zero,
 the lineage is whole (every key is the key of its text), and a ticket that was reset to the start has the very weights
 that its seed draws. With parents (files or a store): each cut and each move is done again from what it was made of, so
-the mask is nested and exact and survivors equal the rewind point bit for bit. By replay: every call is run again.
-"""
+the mask is nested and exact and survivors equal the rewind point bit for bit. By replay: every call is run again."""
 
 import dataclasses
 import os
@@ -90,7 +89,7 @@ def verify(
     if all(check.ok for check in checks):
         checks += _inputs(value, known, store)
     if replay and all(check.ok for check in checks):
-        checks += _replay(value.lineage, call)
+        checks += _replay(value, call)
     return Verdict(tuple(checks))
 
 
@@ -108,8 +107,7 @@ def opened(subject: Subject | str | os.PathLike[str]) -> Subject:
 
 def _file(path: str | os.PathLike[str], value: Subject) -> Check:
     data = files.read_bytes(path)
-    kind = "trained" if isinstance(value, Trained) else "ticket"
-    again = container.encode(kind, value.parts())
+    again = container.encode(container.kind_of(path), value.parts())
     return Check("canonical file", data == again, f"{len(data):,} bytes" if data == again else "it encodes differently")
 
 
@@ -282,10 +280,10 @@ def _again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Itera
     yield Check(f"again: {event.key}", same, event.call if same else f"{event.call} gives something else now")
 
 
-def _replay(lineage: Lineage, call: Any) -> Iterator[Check]:
+def _replay(value: Subject, call: Any) -> Iterator[Check]:
     """Run every call of the lineage again, each on what the ones before it gave."""
     results: dict[str, Subject] = {}
-    for event in lineage:
+    for event in value.lineage:
         name, arguments = parse_call(event.call, results.__getitem__)
         try:
             made = arguments["ticket"].alive() if name == ALIVE else call(STEPS[name], **arguments)
@@ -296,3 +294,7 @@ def _replay(lineage: Lineage, call: Any) -> Iterator[Check]:
         yield Check(f"replay: {event.key}", made.digest == event.digest, event.call)
         if made.digest != event.digest:
             return
+    last = results.get(value.lineage.last.key)
+    if isinstance(value, Trained) and isinstance(last, Trained):
+        same = (dict(last.scores), last.log) == (dict(value.scores), value.log)
+        yield Check("replay: scores and curve", same, f"test accuracy {last.test_accuracy:.4f}")

@@ -37,7 +37,7 @@ def accuracy_svg(summary: Summary, *, width: int, height: int) -> Markup:
     if not everything:
         return Markup("")
     x = LogAxis(min(point.density for point in everything), 1.0, 46.0, float(width - 16))
-    y = _accuracy_axis(everything, 12.0, float(height - 46))
+    y = _accuracy_axis(everything, 24.0, float(height - 46))
     parts = [_frame(x, y, width, height), _dense_band(summary, x, y)]
     for index, points in enumerate(curves.values()):
         parts.append(tag("g", *_arm(points, index, x, y), class_=arm_class(index)))
@@ -76,7 +76,7 @@ def _dense_band(summary: Summary, x: LogAxis, y: Axis) -> Markup:
     title = tag("title", f"dense network: {with_n(dense)}, single seeds from {dense.low:.2%} to {dense.high:.2%}")
     band = tag("rect", x=x.start, y=top - 1, width=x.stop - x.start, height=bottom - top + 2, class_="band")
     line = tag("path", d=path([(x.start, y(dense.mean)), (x.stop, y(dense.mean))]), class_="line")
-    name = tag("text", "dense network", x=x.stop, y=bottom + 16, text_anchor="end", class_="halo")
+    name = tag("text", "dense network", x=x.stop, y=top - 6, text_anchor="end", class_="halo")
     return tag("g", title, band, line, name, class_="dense")
 
 

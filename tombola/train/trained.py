@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tombola.core import container, files
 from tombola.core.artifact import Artifact, Parts
 from tombola.core.call import Call
-from tombola.core.errors import Damaged, Refused
+from tombola.core.errors import Damaged
 from tombola.core.layout import blank, shapes
 from tombola.core.lineage import Lineage
 from tombola.core.seeds import Seeds
@@ -20,6 +20,8 @@ from tombola.core.task import Task
 from tombola.core.text import parse
 from tombola.core.ticket import Ticket
 from tombola.train.recipe import Recipe
+
+SCORES = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,12 +123,14 @@ class Trained(Artifact):
                 seeds=parse("seeds", header["seeds"]),
                 weights={name: weights[name] for name in expected},
                 log=parts.rows,
-                scores=dict(header["scores"]),
-                checks=dict(header["checks"]),
+                scores=_named(header, "scores", float, SCORES),
+                checks=_named(header, "checks", bool, ()),
                 cost=Cost(**header["cost"]),
                 lineage=Lineage.from_json(header["lineage"]),
             )
-        except (KeyError, TypeError, Refused, AttributeError) as error:
+        except Damaged:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Damaged(f"not a sound trained network: {error}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -149,3 +153,13 @@ class Trained(Artifact):
             return cls.from_parts(parts)
         except Damaged as error:
             raise Damaged(f"{path}: {error}") from error
+
+
+def _named(header: Mapping[str, Any], name: str, kind: type, needed: tuple[str, ...]) -> dict[str, Any]:
+    """A header's named values, all of one kind, with those that must be there."""
+    values = header[name]
+    if not isinstance(values, dict) or not values or not all(type(value) is kind for value in values.values()):
+        raise Damaged(f"not a sound trained network: its {name} are not names with a {kind.__name__} each.")
+    if missing := [one for one in needed if one not in values]:
+        raise Damaged(f"not a sound trained network: '{missing[0]}' is not among its {name}.")
+    return dict(values)
