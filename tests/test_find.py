@@ -126,10 +126,11 @@ def test_densities_in_place_of_a_rate():
 
 
 def test_a_density_above_what_is_alive_is_refused():
-    tickets = find(ARCH, TASK, RECIPE, densities=(0.5, 0.9))
-    assert [next(tickets).level, next(tickets).level] == [0, 1]
     with pytest.raises(Refused, match="Pruning cannot revive weights"):
-        next(tickets)
+        next(find(ARCH, TASK, RECIPE, densities=(0.5, 0.9)))
+    half = cut(train(draw(ARCH, TASK, RECIPE), TASK, RECIPE), density=0.5)
+    with pytest.raises(Refused, match="density 0.9000 asks for 850 weights, only 472 are alive"):
+        cut(train(half, TASK, RECIPE), density=0.9)
 
 
 def test_another_rate():
@@ -321,3 +322,26 @@ def test_nor_of_another(call: str, key: str):
 def test_every_call_of_a_lineage_is_recalled(ladder: list[Ticket]):
     moved = (ladder[3] | Shuffle()).alive()
     assert [recalled(event).key for event in moved.lineage] == [event.key for event in moved.lineage]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"densities": (0.2, 0.5)},
+        {"levels": 3, "scope": PerLayer(halved=("hed.weight",))},
+        {"levels": 3, "scope": Everywhere(exclude=("nothing",))},
+        {"levels": 3, "keep": 1.5},
+    ],
+    ids=str,
+)
+def test_what_a_cut_would_refuse_is_refused_before_anything_is_trained(asked: dict[str, Any]):
+    def call(*_: Any, **__: Any) -> Any:
+        pytest.fail("something was run")
+
+    with pytest.raises(Refused):
+        next(find(Mlp(hidden=(8,)), Digits(), Recipe(steps=1, validation=0.0), call=call, **asked))
+
+
+def test_patterns_for_biases_fit_a_scope_that_prunes_all_tensors():
+    scope = PerLayer(halved=("*.bias",), tensors="all")
+    assert next(find(Mlp(hidden=(8,)), Digits(), Recipe(steps=1, validation=0.0), levels=1, scope=scope)).density == 1

@@ -19,8 +19,9 @@ from tombola.core.machine import Machine
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse
 from tombola.core.ticket import Ticket
+from tombola.find import check_cuts
 from tombola.find import find as find_tickets
-from tombola.prune import target, weak_layers
+from tombola.prune import weak_layers
 from tombola.report.card import densities_table, level_line, levels_table, lineage_table
 from tombola.report.live import Live
 from tombola.study.store import Store
@@ -43,7 +44,7 @@ def find(asked: words.Find) -> int:
     if asked.levels < 0:
         raise Refused(f"--levels is {asked.levels}. It is the number of cuts, 0 or more.")
     machine = _machine(asked.machine)
-    target(1, 1, keep=asked.keep, density=None)  # Refused now, not after the first training.
+    check_cuts(arch, task.io, scope=scope, keep=asked.keep, densities=asked.densities)
     if asked.out:
         check_writable(asked.out)
     levels = len(asked.densities) or asked.levels
@@ -175,6 +176,8 @@ def verify(asked: words.Verify) -> int:
     verdicts: dict[str, Verdict] = {}
     there: dict[pathlib.Path, Ticket | Trained] = {}
     for path in asked.files:
+        if not path.is_file():
+            raise Refused(f"there is no file {path} to verify.")
         with contextlib.suppress(Damaged):  # What is damaged fails on its own account, and is nobody's parent.
             there[path] = opened(path)
     for path in asked.files:
@@ -199,19 +202,14 @@ def verify(asked: words.Verify) -> int:
 def carry(asked: words.Carry) -> int:
     """`tombola carry`: a move applied to a ticket."""
     ticket, move = Ticket.load(asked.file), parse("move", asked.move)
+    if pathlib.Path(asked.out).exists() and pathlib.Path(asked.out).samefile(asked.file):
+        raise Refused(f"--out {asked.out} is the ticket that is carried; it would be lost. Name another file.")
     check_writable(asked.out)
     moved = ticket | move
     moved.save(asked.out)
     if asked.json:
-        _json(
-            {
-                "out": asked.out,
-                "key": moved.key,
-                "density": moved.density,
-                "kept": moved.mask.kept,
-                "size": moved.mask.size,
-            }
-        )
+        counts = {"density": moved.density, "kept": moved.mask.kept, "size": moved.mask.size}
+        _json({"out": asked.out, "key": moved.key, **counts})
     else:
         PLAIN.print(f"{asked.out}: {moved!r} by {move}")
     return 0

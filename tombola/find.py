@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tombola.core.call import Call
 from tombola.core.canon import Keyed
-from tombola.core.errors import Refused
-from tombola.core.layout import Arch, blank, initial_weights, shapes
+from tombola.core.errors import Refused, UnknownName
+from tombola.core.layout import Arch, Interface, blank, initial_weights, shapes
 from tombola.core.lineage import Event
 from tombola.core.mask import Mask
 from tombola.core.plugin import is_plugin, registration_of
@@ -52,6 +52,7 @@ def find(
         restart: From what each ticket restarts (see `Ticket`): rewound weights, or trained ones ("rate", "fine-tune").
         call: How steps are run: `now`, or a `Store`, which remembers.
     """
+    check_cuts(arch, task.io, scope=scope, keep=keep, densities=densities)
     ticket = call(draw, arch=arch, task=task, recipe=recipe, seeds=seeds)
     yield ticket
     for size in [{"density": density} for density in densities] or [{"keep": keep}] * levels:
@@ -118,7 +119,22 @@ def carry(ticket: Ticket, by: Any) -> Ticket:
     return by(ticket)
 
 
-def dense_mask(arch: Arch, io: Any) -> Mask:
+def check_cuts(
+    arch: Arch, io: Interface, *, scope: Scope, keep: float = 0.8, densities: tuple[float, ...] = ()
+) -> None:
+    """Refuse now what a cut would refuse after hours of training.
+
+    Raises:
+        Refused: If the densities rise, or the scope cannot cut the dense network so.
+    """
+    if list(densities) != sorted(densities, reverse=True):
+        raise Refused(f"densities {densities} rise. Pruning cannot revive weights: give them from high to low.")
+    parameters = {name: tuple(value.shape) for name, value in blank(arch, io).named_parameters()}
+    dense = widened(dense_mask(arch, io), parameters, scope)
+    scope.shares(dense, keep=None if densities else keep, density=densities[0] if densities else None)
+
+
+def dense_mask(arch: Arch, io: Interface) -> Mask:
     """Everything alive, in the tensors that the layout calls prunable."""
     sizes = shapes(blank(arch, io))
     return Mask.dense({name: sizes[name] for name in arch.layout().prunable})
@@ -151,7 +167,10 @@ def recalled(event: Event) -> Call:
     Raises:
         Refused: If no such call can have been made; the text may come from a file that was tampered with.
     """
-    name, arguments = parse_call(event.call, _StandIn)
+    try:
+        name, arguments = parse_call(event.call, _StandIn)
+    except UnknownName as error:
+        raise UnknownName(f"{error} If that is in a file of your own, name it: --use FILE.py.") from error
     if name != event.function or name not in _TAKES:
         raise Refused(f"'{event.call}' does not give {event.key}.")
     known = {n: p.default is p.empty for n, p in _TAKES[name].items() if n != "context"}

@@ -111,7 +111,7 @@ def test_every_proof_holds(measured: list[Row]):
         assert {"dead weights are zero", "dead optimiser state is zero", "lineage", "values are finite"} <= set(
             row.checks
         )
-    cut_again = [row for row in measured if "every cut done again gives the same" in row.checks]
+    cut_again = [row for row in measured if "every cut behind it done again gives the same" in row.checks]
     assert [(row.name, row.level) for row in cut_again] == [("ticket", 1)]
 
 

@@ -19,19 +19,19 @@ from tombola.tasks.arrays import statistics
 class Hub:
     """Stands in for the hub: `load_dataset` answers from a folder and notes what it was asked."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.asked, self.real = folder, [], datasets.load_dataset
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, cache: Path) -> None:
+        self.folder, self.cache, self.asked, self.real = folder, cache, [], datasets.load_dataset
         monkeypatch.setattr(datasets, "load_dataset", self.load)
         monkeypatch.setattr(hubfiles, "_reachable", lambda: True)
 
     def load(self, path: str, **words: Any) -> Any:
         self.asked.append((path, words["name"]))
-        return self.real(str(self.folder), cache_dir=str(self.folder.parent / "hub_cache"), split=words["split"])
+        return self.real(str(self.folder), cache_dir=str(self.cache), split=words["split"])
 
 
 def test_a_set_of_the_hub(alone: Path, tiny: Callable[..., dict], monkeypatch: pytest.MonkeyPatch):
     written = tiny(alone / "far", image="picture", label="kind")
-    hub = Hub(alone / "far", monkeypatch)
+    hub = Hub(alone / "far", monkeypatch, cache=alone / "hub_cache")
     task = parse("task", "hub(id='someone/pictures', config='small', image='picture', label='kind')")
     assert task.io == Interface(inputs=(3, 8, 8), classes=5)
     assert task.train_size() == 23
@@ -43,7 +43,7 @@ def test_a_set_of_the_hub(alone: Path, tiny: Callable[..., dict], monkeypatch: p
 def test_a_known_set_of_the_hub_is_asked_by_its_id_and_checked(
     alone: Path, monkeypatch: pytest.MonkeyPatch, real: Path
 ):
-    hub = Hub(real / "usps", monkeypatch)
+    hub = Hub(real / "usps", monkeypatch, cache=alone / "hub_cache")
     task = parse("task", "usps")
     assert sources.load(task.source())[1] == task.__identity__()["data"]
     assert hub.asked == [("flwrlabs/usps", None)]

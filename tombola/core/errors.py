@@ -7,6 +7,8 @@ code 2 and `Failed` and `Damaged` into exit code 1; anything else is a bug of ou
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMED = 25
+
 
 class Refused(ValueError):
     """The call was wrong: nothing ran, nothing was written."""
@@ -34,4 +36,5 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UnknownName:
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return UnknownName(f"no {what} called '{name}'.{hint} Known: {', '.join(choices) or 'none'}.")
+    known_ones = f"Known: {', '.join(choices) or 'none'}." if len(choices) <= MOST_NAMED else "See: tombola list."
+    return UnknownName(f"no {what} called '{name}'.{hint} {known_ones}")

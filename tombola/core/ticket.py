@@ -58,6 +58,17 @@ class Ticket(Artifact):
         return self.lineage.count("cut")
 
     @property
+    def moves(self) -> tuple[str, ...]:
+        """The texts of the moves that made it what it is since its last cut, in order."""
+        since: list[str] = []
+        for event in self.lineage:
+            if event.function == "carry":
+                since.append(event.call.partition("by=")[2].removesuffix(")"))
+            elif event.function == "cut":
+                since = []
+        return tuple(since)
+
+    @property
     def density(self) -> float:
         """The fraction of prunable weights alive."""
         return self.mask.density
@@ -90,7 +101,8 @@ class Ticket(Artifact):
     def __repr__(self) -> str:
         """A line for people."""
         task = f" on {self.task}" if self.task else ""
-        return f"Ticket({self.arch}{task}, level {self.level}, density {self.density:.4g})"
+        moves = "".join(f", by {move}" for move in self.moves)
+        return f"Ticket({self.arch}{task}, level {self.level}, density {self.density:.4g}{moves})"
 
     def masked(self) -> dict[str, Tensor]:
         """A copy of the weights with dead ones exactly zero: where training starts."""

@@ -22,7 +22,7 @@ class Live:
     """
 
     def __init__(self, *, total: int, title: str) -> None:
-        self.total, self.title, self.done, self.note = total, title, 0, ""
+        self.total, self.title, self.done, self.loaded, self.note = total, title, 0, 0, ""
         self.started = self.told = time.monotonic()
         self.seen: set[str] = set()
         self.console = Console(file=sys.stderr, markup=False, emoji=False)
@@ -67,6 +67,8 @@ class Live:
         elif happening in ("done", "loaded") and call.key not in self.seen:
             self.seen.add(call.key)
             self.done += 1
+            self.loaded += happening == "loaded"
+            self.note = f"{self.loaded:,} of them loaded" if self.loaded else self.note
         self.bar.update(self.task, completed=min(self.total, self.done + share), note=self.note)
         if time.monotonic() - self.told > PAUSE:
             self._line()
@@ -79,4 +81,5 @@ class Live:
         left = (
             f", about {spent / self.done * (self.total - self.done):.0f} s left" if 0 < self.done < self.total else ""
         )
-        print(f"{self.title}: {self.done} of {self.total} trainings, {spent:.0f} s{left}", file=sys.stderr, flush=True)
+        done = f"{self.done} of {self.total} trainings" + (f" ({self.loaded} loaded)" if self.loaded else "")
+        print(f"{self.title}: {done}, {spent:.0f} s{left}", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 from tombola.report.judge import Judgement, accuracy, arms, density_of, judge, levels
 from tombola.report.statistics import Sample
 from tombola.report.summary import Row, Summary
-from tombola.report.wording import MARKS, density_text, verdict_text, with_n
+from tombola.report.wording import MARKS, accuracy_text, density_text, verdict_text, with_n
 
 
 @dataclass(frozen=True)
@@ -73,20 +73,26 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def terminal_table(summary: Summary) -> Table:
-    """A table for `rich` to print: one line a level, mean and sample sd over n seeds, and the verdict."""
+    """A table for `rich` to print: one line a level, mean and sample sd over n seeds, and the verdict in a word.
+
+    Where every figure rests on as many seeds, their number stands in the heading.
+    """
     table = Table(title=None, box=None, pad_edge=False, header_style="bold")
     table.add_column("level", justify="right")
     table.add_column("density", justify="right")
+    numbers = {cell.found.n for line in lines(summary) for cell in line.cells if cell.found}
+    common = f" (n = {numbers.pop()})" if len(numbers) == 1 else ""
     for name in arms(summary):
-        table.add_column(name, justify="right")
+        table.add_column(name + common, justify="right")
     table.add_column("verdict")
     for line in lines(summary):
-        shown = [with_n(cell.found) if cell.found else "–" for cell in line.cells]
+        text = accuracy_text if common else with_n
+        shown = [text(cell.found) if cell.found else "–" for cell in line.cells]
         for index, cell in enumerate(line.cells):
             if cell.density is not None:
                 shown[index] += f" at {density_text(cell.density)}"
         verdict = "dense network" if not line.level else "–"
         if line.judgement:
-            verdict = f"{MARKS[line.judgement.outcome]} {verdict_text(line.judgement)}"
+            verdict = f"{MARKS[line.judgement.outcome]} {verdict_text(line.judgement).partition(':')[0]}"
         table.add_row(str(line.level), density_text(line.density), *shown, verdict)
     return table

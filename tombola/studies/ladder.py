@@ -153,4 +153,4 @@ def _proofs(ticket: Ticket, store: Store | None) -> dict[str, bool]:
     checks = verify(ticket, store=store).checks
     proofs = {check.name: check.ok for check in checks if ": " not in check.name and check.name != "parents"}
     again = [check.ok for check in checks if ": " in check.name]
-    return {**proofs, "every cut done again gives the same": all(again)} if again else proofs
+    return {**proofs, "every cut behind it done again gives the same": all(again)} if again else proofs
