@@ -98,6 +98,16 @@ def test_nothing_is_left_lying_about(store: Store):
     assert list((store.folder / "tmp").iterdir()) == []
 
 
+def test_half_done_work_of_a_finished_call_is_tidied_up(store: Store):
+    """A process may be killed after its result was kept and before its checkpoint was removed."""
+    first = store(add, 2.5)
+    scratch = store.folder / "partial" / first.key.replace(":", "-")
+    scratch.mkdir(parents=True)
+    (scratch / "checkpoint").write_text("half")
+    assert store(add, 2.5).key == first.key
+    assert not scratch.exists()
+
+
 def test_looking_makes_nothing(tmp_path: pathlib.Path):
     assert Store(tmp_path / "runs").keys() == []
     assert not (tmp_path / "runs").exists()

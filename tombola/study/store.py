@@ -70,15 +70,17 @@ class Store:
     def __call__(self, function: Step, *args: Any, **kwargs: Any) -> Any:
         """The result of a call: loaded if it is here, else made, kept and returned."""
         call = function.call(*args, **kwargs)
+        scratch = self._path("partial", call.key)
         found = self._load(function, call)
         if found is not None:
+            if scratch.exists():  # Whoever made it was killed before it could tidy up.
+                shutil.rmtree(scratch, ignore_errors=True)
             return found
         self._prepare()
         with self._locked(call.key):
             found = self._load(function, call)  # Another process may have made it while this one waited.
             if found is not None:
                 return found
-            scratch = self._path("partial", call.key)
             started = time.perf_counter()
             result = function.run(call, Context(self.machine, scratch, self.listen))
             self._keep(call, result, seconds=time.perf_counter() - started)
