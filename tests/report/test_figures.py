@@ -18,14 +18,12 @@ from tombola.report.svg import Axis, LogAxis
 def test_a_figure_file_repeats_exactly(
     make_synthetic: Callable[..., Summary], tmp_path: Path, suffix: str, start: bytes
 ):
-    pytest.importorskip("matplotlib")
     first, second = (save_figure(make_synthetic(levels=3), tmp_path / f"{name}.{suffix}") for name in "ab")
     assert first.read_bytes().startswith(start)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_a_figure_of_nothing_and_of_one_seed_can_be_drawn(make_synthetic: Callable[..., Summary], tmp_path: Path):
-    pytest.importorskip("matplotlib")
     save_figure(make_synthetic(seeds=()), tmp_path / "none.png")
     save_figure(make_synthetic(seeds=(0,), arms=("ticket",)), tmp_path / "one.png")
 

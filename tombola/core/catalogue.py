@@ -170,11 +170,6 @@ def _fields(node: ast.ClassDef, path: pathlib.Path) -> dict[str, str]:
 def _default(value: ast.expr | None, path: pathlib.Path) -> str:
     if value is None:
         return ""
-    match value:
-        case ast.BinOp(ast.Constant(above), ast.Div(), ast.Constant(below)):  # 1 / 3 is shown as parse() would read it.
-            return repr(above / below)  # type: ignore[operator]
-        case _:
-            pass
     named = {e.id for e in ast.walk(value) if isinstance(e, ast.Name)}
     shown = ast.unparse(value)
     for name in named:  # A default such as Sgd(lr=0.1) is shown by the plug-in's own name.

@@ -146,7 +146,7 @@ class ReviewsCnn(Recipe):
     steps: Time = "15ep"
     batch: int = 32
     optimizer: Optimizer = Adam(lr=1e-3, decay=1e-5)
-    validation: float = 1 / 3
+    validation: float = 0.3333333333333333
     select: Literal["last", "best"] = "best"
 
 
