@@ -211,7 +211,7 @@ def carry(asked: words.Carry) -> int:
         counts = {"density": moved.density, "kept": moved.mask.kept, "size": moved.mask.size}
         _json({"out": asked.out, "key": moved.key, **counts})
     else:
-        PLAIN.print(f"{asked.out}: {moved!r} by {move}")
+        PLAIN.print(f"{asked.out}: {moved!r}")
     return 0
 
 
