@@ -28,7 +28,8 @@ help:  ## Show this list.
 setup: $(VENV)/.stamp-all  ## Set up .venv with everything that development needs.
 
 demo: $(VENV)/.stamp-demo  ## Find a winning ticket on this machine and write a report on it.
-	$(BIN)/python -m tombola.studies.quickstart
+	$(BIN)/tombola run quickstart
+	$(BIN)/tombola report quickstart
 
 test: $(VENV)/.stamp-test  ## Run the ordinary tests.
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"

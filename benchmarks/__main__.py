@@ -5,7 +5,7 @@ import pathlib
 
 import torch
 
-from benchmarks import command_line, find_overhead, masked_step
+from benchmarks import command_line, find_overhead, masked_step, studies
 from tombola.study import provenance
 
 
@@ -17,10 +17,14 @@ def main() -> None:
     torch.set_num_threads(1)
     lines = ["| what | ratio (median) | 95 % of the median | rounds | bar | |", "| --- | --- | --- | --- | --- | --- |"]
     lines += command_line.measure()
-    lines += [ratio.line() for ratio in (*masked_step.measure(), *find_overhead.measure())]
+    lines += [ratio.line() for ratio in (*masked_step.measure(), *find_overhead.measure(), studies.workers())]
+    lines += ["", *studies.large()]
     hardware, software = provenance.hardware(), provenance.software()
     where = f"{hardware['processor']}, {hardware['cores']} cores, one thread; torch {software['torch']}"
-    text = "\n".join([*lines, "", where, "Ratios are of processor time, of pairs run in turn in one process."]) + "\n"
+    text = (
+        "\n".join([*lines, "", where, "Ratios are of processor time where not said otherwise, of pairs run in turn."])
+        + "\n"
+    )
     print(text)
     if asked.out:
         folder = pathlib.Path(asked.out)

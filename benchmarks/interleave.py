@@ -41,6 +41,11 @@ def interleave(
             which[1]()
             spent[which[0]] = time.process_time() - start
         ratios.append(spent["ours"] / spent["other"])
-    ratios.sort()
-    low, high = stats.binom.ppf([0.025, 0.975], rounds, 0.5).astype(int)  # Order statistics around the median.
+    return ratio_of(name, ratios, bar=bar)
+
+
+def ratio_of(name: str, ratios: list[float], *, bar: float) -> Ratio:
+    """The median of ratios, with the order statistics around it that bound it with 95 %."""
+    ratios, rounds = sorted(ratios), len(ratios)
+    low, high = stats.binom.ppf([0.025, 0.975], rounds, 0.5).astype(int)
     return Ratio(name, statistics.median(ratios), ratios[low], ratios[min(high, rounds - 1)], rounds, bar)

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import inspect
 import json
 import os
 import pathlib
@@ -81,10 +82,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def forget_plugins() -> Iterator[None]:
     """Other tests go through all plug-ins: those of a file that a test used are forgotten."""
-    before = set(plugin.LOADED)
+    before, files = set(plugin.LOADED), dict(catalogue.FILES)
     yield
     for key in set(plugin.LOADED) - before:
         del plugin.LOADED[key]
+    catalogue.FILES.clear()
+    catalogue.FILES.update(files)
 
 
 def complaint(answer: Answer, code: int) -> str:
@@ -152,7 +155,7 @@ def test_find_by_densities_scope_criterion_restart_and_seed(run: Run):
 
 def test_find_by_the_tasks_own_recipe_needs_no_words(run: Run, monkeypatch: pytest.MonkeyPatch):
     asked: list[Any] = []
-    commands = importlib.import_module("tombola.commands")
+    commands = importlib.import_module("tombola.commands.tickets")
     monkeypatch.setattr(commands, "find", lambda words: asked.append(words) or 0)
     assert run("find").code == 0
     assert (asked[0].arch, asked[0].task, asked[0].levels, asked[0].store) == ("mlp", "digits", 10, "runs")
@@ -232,7 +235,19 @@ def test_list(run: Run):
             assert re.search(rf"^{kind}\b", text.out, re.MULTILINE)
             assert [entry["name"] for entry in run("list", kind, "--json").json[kind]] == catalogue.names(kind)
     assert "shuffle(seed=0, of='mask')" in run("list", "move").out
-    assert set(run("list", "--json").json) == set(catalogue.kinds()) - cli.INTERNAL
+    assert set(run("list", "--json").json) == {*catalogue.kinds(), "study"} - cli.INTERNAL
+
+
+def test_list_names_the_shipped_studies(run: Run):
+    assert re.search(r"^study +lenet_mnist, quickstart *$", run("list").out, re.MULTILINE)
+    text = run("list", "study").out
+    assert "quickstart(levels=10, keep=0.65," in text and "A winning ticket on digits" in text
+    for entry in run("list", "study", "--json").json["study"]:
+        module = importlib.import_module(entry["module"])
+        assert entry["summary"] == (module.__doc__ or "").splitlines()[0]
+        settings = inspect.signature(module.goals).parameters
+        assert dict(entry["fields"]) == {name: repr(one.default) for name, one in settings.items()}
+    assert "no kind of plug-in called 'studies'. Did you mean 'study'?" in complaint(run("list", "studies"), 2)
 
 
 def test_data(run: Run):
@@ -333,7 +348,7 @@ def test_words_that_are_no_command_are_answered(run: Run, words: tuple[str, ...]
 def test_help_is_on_standard_output(run: Run):
     answer = run("--help")
     assert answer.code == 0 and answer.err == ""
-    for command in ("find", "show", "verify", "carry", "train", "list", "data", "doctor"):
+    for command in ("find", "show", "verify", "carry", "train", "plan", "run", "report", "mirror", "list", "doctor"):
         assert command in answer.out
     assert "--levels" in run("find", "--help").out
 
@@ -427,20 +442,20 @@ def test_no_data_and_no_network(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_full_disk_under_the_store(run: Run, monkeypatch: pytest.MonkeyPatch):
-    store = importlib.import_module("tombola.study.store")
-    real = store._write
+    shelf = importlib.import_module("tombola.study.shelf")
+    real = shelf.write
 
     def full(path: pathlib.Path, data: bytes) -> None:
         if path.name == "record.json" and b"train(" in data:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(path, data)
 
-    monkeypatch.setattr(store, "_write", full)
-    message = complaint(run(*FIND, "--json"), 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf, "write", full)
+        message = complaint(run(*FIND, "--json"), 1)
     assert "No space left on device. Free space there or name another store (--store)" in message
     assert [key.split(":")[0] for key in Store("runs").keys()] == ["draw"]
     assert not list(pathlib.Path("runs/tmp").iterdir())
-    monkeypatch.undo()
     assert run(*FIND, "--json").code == 0
 
 
@@ -559,7 +574,7 @@ for words in json.loads(sys.argv[1]):
 print(codes)
 """
     words = [
-        *(["--help"], ["find", "--help"], ["list"], ["list", "arch"], ["list", "--json"]),
+        *(["--help"], ["find", "--help"], ["list"], ["list", "study"], ["list", "--json"]),
         *(
             [],
             ["fnd"],
@@ -568,13 +583,13 @@ print(codes)
             ["find", "mlp", "digits", "--recipe", "recipe(x=1)"],
         ),
         *(["verify"], ["carry", "a.ticket", "shufle", "--out", "b.ticket"], ["train", "a", "--task", "minst"]),
-        *(["list", "archs"], ["data", "minst"], ["find", "--use", "nowhere.py"]),
+        *(["list", "archs"], ["data", "minst"], ["find", "--use", "nowhere.py"], ["run", "--mirror", "wanb"]),
     ]
     done = subprocess.run(
         [sys.executable, "-c", program, json.dumps(words)], capture_output=True, text=True, env=environment(tmp_path)
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [0] * 5 + [2] * 11
+    assert json.loads(done.stdout) == [0] * 5 + [2] * 12
 
 
 @pytest.mark.parametrize("words", [("list",), ("--help",), ("list", "--json")], ids=" ".join)

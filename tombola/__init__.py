@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tombola.core.lineage import Lineage as Lineage
     from tombola.core.machine import Machine as Machine
     from tombola.core.mask import Mask as Mask
+    from tombola.core.measurement import Measurement as Measurement
     from tombola.core.plugin import plugin as plugin
     from tombola.core.seeds import Seeds as Seeds
     from tombola.core.seeds import numbers as numbers
@@ -34,11 +35,29 @@ if TYPE_CHECKING:
     from tombola.find import cut as cut
     from tombola.find import draw as draw
     from tombola.find import find as find
+    from tombola.probes.anatomy import anatomy as anatomy
+    from tombola.proof import prove as prove
     from tombola.prune import Erk as Erk
     from tombola.prune import Everywhere as Everywhere
     from tombola.prune import PerLayer as PerLayer
     from tombola.prune import prune as prune
+    from tombola.report.claims import Agrees as Agrees
+    from tombola.report.claims import Better as Better
+    from tombola.report.claims import Claim as Claim
+    from tombola.report.claims import NotWorse as NotWorse
+    from tombola.report.claims import Published as Published
+    from tombola.report.claims import winning as winning
+    from tombola.report.declared import Curve as Curve
+    from tombola.report.declared import Pivot as Pivot
+    from tombola.study.deferred import Deferred as Deferred
+    from tombola.study.deferred import defer as defer
+    from tombola.study.goals import Goal as Goal
+    from tombola.study.goals import row as row
+    from tombola.study.graph import graph_of as graph_of
+    from tombola.study.graph import resolve as resolve
+    from tombola.study.module import open_study as open_study
     from tombola.study.step import now as now
+    from tombola.study.step import step as step
     from tombola.study.store import Store as Store
     from tombola.train.evaluate import evaluate as evaluate
     from tombola.train.loop import train as train
@@ -53,14 +72,23 @@ _HOMES = {
     "tombola.core.lineage": ("Lineage",),
     "tombola.core.machine": ("Machine",),
     "tombola.core.mask": ("Mask",),
+    "tombola.core.measurement": ("Measurement",),
     "tombola.core.plugin": ("plugin",),
     "tombola.core.seeds": ("Seeds", "numbers"),
     "tombola.core.text": ("parse",),
     "tombola.core.ticket": ("Ticket",),
     "tombola.criteria.magnitude": ("Magnitude",),
     "tombola.find": ("carry", "cut", "draw", "find"),
+    "tombola.probes.anatomy": ("anatomy",),
+    "tombola.proof": ("prove",),
     "tombola.prune": ("Erk", "Everywhere", "PerLayer", "prune"),
-    "tombola.study.step": ("now",),
+    "tombola.report.claims": ("Agrees", "Better", "Claim", "NotWorse", "Published", "winning"),
+    "tombola.report.declared": ("Curve", "Pivot"),
+    "tombola.study.deferred": ("Deferred", "defer"),
+    "tombola.study.goals": ("Goal", "row"),
+    "tombola.study.graph": ("graph_of", "resolve"),
+    "tombola.study.module": ("open_study",),
+    "tombola.study.step": ("now", "step"),
     "tombola.study.store": ("Store",),
     "tombola.train.evaluate": ("evaluate",),
     "tombola.train.loop": ("train",),

@@ -1,10 +1,12 @@
-"""The command line: `tombola find`, `show`, `verify`, `carry`, `train`, `list`, `data`, `doctor`.
+"""The command line: `tombola find`, `show`, `verify`, `carry`, `train`, `plan`, `run`, `report`, `store`, `list`, ...
 
 Thin on purpose. Help, lists and mistakes answer at once: what imports torch is imported only when a command runs that
 needs it. Exit codes: 0 done, 1 a check or a run failed, 2 the call was wrong, 130 stopped by Ctrl-C.
 """
 
 import dataclasses
+import importlib
+import itertools
 import json
 import logging
 import os
@@ -17,12 +19,24 @@ from rich.logging import RichHandler
 from rich.table import Table
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
-from tombola import words
 from tombola.core import catalogue, text
 from tombola.core.errors import Damaged, Failed, Refused, unknown
+from tombola.study import shipped
+from tombola.words import condition, store, studies, tickets
+from tombola.words.condition import List
+from tombola.words.shared import Shared
+from tombola.words.tickets import Verify
 
-COMMANDS = (words.Find, words.Show, words.Verify, words.Carry, words.Train, words.List, words.Data, words.Doctor)
+COMMANDS = {
+    "tickets": (tickets.Find, tickets.Show, tickets.Verify, tickets.Carry, tickets.Train),
+    "studies": (studies.Plan, studies.Run, studies.Report, studies.Mirror),
+    "store": (store.Store,),
+    "condition": (condition.List, condition.Data, condition.Doctor),
+}
+"""The words of every command, by the module of `tombola.commands` that does it."""
 INTERNAL = {"interface", "seeds"}
+STUDY = "study"
+"""Studies are no plug-ins, and are listed like them."""
 DESCRIPTION = """Find, carry and judge winning lottery tickets.
 
 Networks, data sets and the rest are named in text: mlp, "resnet(depth=20)", mnist, "shuffle(seed=1)". What there is,
@@ -34,7 +48,7 @@ def main(said: list[str] | None = None) -> None:
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     union: Any = None
-    for cls in COMMANDS:
+    for cls in itertools.chain.from_iterable(COMMANDS.values()):
         choice = Annotated[cls, subcommand(cls.__name__.lower())]
         union = choice if union is None else union | choice
     whole = FlagCreatePairsOff[OmitSubcommandPrefixes[OmitArgPrefixes[union]]]
@@ -48,7 +62,7 @@ def main(said: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def guarded(asked: words.Shared) -> int:
+def guarded(asked: Shared | store.Store) -> int:
     """Run a command; what users did wrong or could not have comes as one message, never as a traceback."""
     try:
         for path in asked.use:
@@ -78,35 +92,41 @@ def use(path: str) -> None:
         raise Refused(f"{path}, line {error.lineno}: {error.msg}. --use takes a Python file.") from error
 
 
-def run(asked: words.Shared) -> int:
+def run(asked: Shared | store.Store) -> int:
     """Run one command."""
-    if isinstance(asked, words.List):
+    if isinstance(asked, List):
         return listed(asked)
-    if isinstance(asked, words.Verify) and not asked.files:
+    if isinstance(asked, Verify) and not asked.files:
         raise Refused("verify needs a file: tombola verify winner.ticket")
-    from tombola import commands
+    home = next(home for home, words in COMMANDS.items() if type(asked) in words)
+    module = importlib.import_module(f"tombola.commands.{home}")  # Late: it imports torch.
+    return getattr(module, type(asked).__name__.lower())(asked)
 
-    return getattr(commands, type(asked).__name__.lower())(asked)
 
+def listed(asked: List) -> int:
+    """`tombola list`: the names of all plug-ins and shipped studies, or all of one kind with their fields.
 
-def listed(asked: words.List) -> int:
-    """`tombola list`: the names of all plug-ins, or all of one kind with their fields; nothing is imported for it."""
-    kinds = [kind for kind in catalogue.kinds() if kind not in INTERNAL]
+    Nothing is imported for it.
+    """
+    kinds = sorted({*catalogue.kinds(), STUDY} - INTERNAL)
     if asked.kind and asked.kind not in kinds:
         raise unknown("kind of plug-in", asked.kind, kinds)
-    chosen = [asked.kind] if asked.kind else kinds
+    chosen = {
+        kind: shipped.entries() if kind == STUDY else catalogue.entries(kind)
+        for kind in ([asked.kind] if asked.kind else kinds)
+    }
     if asked.json:
-        print(json.dumps({kind: [dataclasses.asdict(entry) for entry in catalogue.entries(kind)] for kind in chosen}))
+        print(json.dumps({kind: [dataclasses.asdict(entry) for entry in found] for kind, found in chosen.items()}))
         return 0
     console = Console(highlight=False, markup=False, emoji=False)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold", style="dim" if asked.kind else "")
-    for kind in chosen:
+    for kind, found in chosen.items():
         if not asked.kind:
-            table.add_row(kind, ", ".join(catalogue.names(kind)))
+            table.add_row(kind, ", ".join(entry.name for entry in found))
             continue
-        for entry in catalogue.entries(kind):
+        for entry in found:
             table.add_row(str(entry), entry.summary)
     console.print(table)
     if not asked.kind:

@@ -24,6 +24,7 @@ from tombola.core.ticket import Restart, Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.prune import Everywhere, Scope, prune, widened
 from tombola.study.step import Context, Step, now, step
+from tombola.train.cost import cost_of
 from tombola.train.loop import train
 from tombola.train.recipe import Recipe
 from tombola.train.run import Run
@@ -79,7 +80,11 @@ def draw(arch: Arch, task: Task, recipe: Recipe, seeds: Seeds = Seeds(), *, cont
     )
     rewind = int(recipe.rewind)
     plain = dataclasses.replace(recipe, select="last", patience=0)  # The rewind point is a step, not a choice.
-    weights = Run(start, task, plain, seeds, context).to_step(rewind) if rewind else start.weights
+    if not rewind:
+        return start
+    run = Run(start, task, plain, seeds, context)
+    weights = run.to_step(rewind)
+    context.meter.flops = cost_of(run).flops_dense
     return start.rebuilt(weights=weights, step=rewind)
 
 

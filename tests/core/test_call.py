@@ -1,10 +1,11 @@
 import dataclasses
 import itertools
+import json
 from typing import Any
 
 import pytest
 
-from tombola.core.call import Call
+from tombola.core.call import Call, key_of
 from tombola.core.canon import Keyed
 from tombola.core.errors import Refused
 from tombola.core.seeds import Seeds
@@ -90,3 +91,31 @@ def test_texts_that_are_no_call(text: str):
 def test_a_name_may_hold_the_mark_of_keys(scratch: None):
     assert parse_call("cut(some_key_name=1)", Stub) == ("cut", {"some_key_name": 1})
     assert parse("seeds", "seeds(seed=1)") == Seeds(1)
+
+
+def test_keyed_arguments_are_found_wherever_they_lie():
+    a, b, c, d = (Stub(letter) for letter in "abcd")
+    call = Call("gather", 1, {"one": a, "rest": (b, [c, 1], {"x": d, "y": "train:aaaaaaaaaaaaaaaa"}), "more": None})
+    assert call.text == (
+        f"gather(one={a.key}, rest=({b.key}, [{c.key}, 1], {{'x': {d.key}, 'y': 'train:aaaaaaaaaaaaaaaa'}}), more=None)"
+    )
+    assert call.keyed == [a, b, c, d] and call.inputs == [one.key for one in (a, b, c, d)]
+    assert Call("gather", 1, {"x": 1, "y": ((), [], {})}).keyed == []
+
+
+def test_what_is_swapped_leaves_the_rest_as_it_is():
+    a, b = Stub("a"), Stub("b")
+    call = Call("gather", 3, {"one": a, "rest": (b, [a, 1.5], {"x": b, "y": "b"}), "seeds": Seeds(3)})
+    swapped = call.swapped(lambda one: Stub({"a": "c", "b": "d"}[one.key[-1]]))
+    assert (swapped.function, swapped.version) == ("gather", 3)
+    c, d = Stub("c"), Stub("d")
+    assert swapped.arguments == {"one": c, "rest": (d, [c, 1.5], {"x": d, "y": "b"}), "seeds": Seeds(3)}
+    assert call.arguments["one"] is a and call.key != swapped.key
+    assert call.swapped(lambda one: one) == call and call.swapped(lambda one: Stub(one.key[-1])).key == call.key
+
+
+def test_a_key_can_be_made_of_what_a_record_holds():
+    call = Call("cut", 2, ARGUMENTS)
+    assert key_of("cut", 2, call.canonical) == call.key
+    assert key_of("cut", 1, call.canonical) != call.key
+    assert key_of("cut", 2, json.loads(json.dumps(call.canonical))) == call.key

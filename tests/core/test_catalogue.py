@@ -86,3 +86,38 @@ def test_every_shipped_source_is_seen():
     found = {(entry.kind, entry.name) for kind in catalogue.kinds() for entry in catalogue.entries(kind)}
     loaded = {key for key, cls in catalogue.LOADED.items() if cls.__module__.startswith("tombola.")}
     assert loaded <= found
+
+
+def test_files_that_were_loaded_are_known_and_can_be_loaded_again(
+    tmp_path: pathlib.Path, scratch: None, monkeypatch: pytest.MonkeyPatch
+):
+    """What another process must load to know the same."""
+    monkeypatch.setattr(catalogue, "FILES", {})
+    path = tmp_path / "1 odd.name-of.py"
+    path.write_text("VALUE = 1\n")
+    module = catalogue.load_file(path)
+    assert module.VALUE == 1 and catalogue.FILES == {module.__name__: str(path)}
+    assert module.__name__ == "tombola_use_1_odd_name_of" and sys.modules[module.__name__] is module
+    path.write_text("VALUE = 2\n" + "#" * 99)
+    assert catalogue.load_file(str(path)).VALUE == 2 and len(catalogue.FILES) == 1
+    sys.modules.pop(module.__name__)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(catalogue, "FILES", {})
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "twin.py").write_text(f"PLACE = {folder!r}\n")
+    assert catalogue.load_file(tmp_path / "a" / "twin.py").PLACE == "a"
+    with pytest.raises(Refused, match=r"a/twin.py and .*b/twin.py have the same name. Rename one."):
+        catalogue.load_file(tmp_path / "b" / "twin.py")
+    assert sys.modules.pop("tombola_use_twin").PLACE == "a"
+
+
+def test_a_file_that_raises_counts_as_not_loaded(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(catalogue, "FILES", {})
+    (tmp_path / "raises.py").write_text("raise LookupError('mine')\n")
+    with pytest.raises(LookupError, match="mine"):
+        catalogue.load_file(tmp_path / "raises.py")
+    assert catalogue.FILES == {}
+    sys.modules.pop("tombola_use_raises", None)

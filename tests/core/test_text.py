@@ -14,7 +14,7 @@ from tombola.core import catalogue
 from tombola.core.errors import Refused, UnknownName
 from tombola.core.plugin import plugin
 from tombola.core.seeds import Seeds
-from tombola.core.text import check, parse, parse_call
+from tombola.core.text import check, parse, parse_call, parse_fields
 
 KINDS = catalogue.kinds()
 
@@ -315,3 +315,50 @@ def test_any_number_comes_back(seconds: float, seed: int):
     machine = parse("machine", f"machine(checkpoint={seconds!r})")
     assert machine.checkpoint == seconds and parse("machine", str(machine)) == machine
     assert parse("seeds", str(Seeds(seed))) == Seeds(seed)
+
+
+SETTINGS: dict[str, Any] = {"levels": int, "keep": float, "seeds": tuple[int, ...], "name": str, "task": Any}
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("depth", {}),
+        ("depth()", {}),
+        ("depth(levels=3)", {"levels": 3}),
+        ("no_such_plugin(levels = 3,)", {"levels": 3}),
+        ("depth(keep=1)", {"keep": 1.0}),
+        ("depth(seeds=[1, 2], name=small)", {"seeds": (1, 2), "name": "small"}),
+        ("depth(seeds=(1,), name='2ep')", {"seeds": (1,), "name": "2ep"}),
+        ("depth(task=seeds(seed=3))", {"task": Seeds(3)}),
+        ("depth(task=(1, 'a', None))", {"task": (1, "a", None)}),
+    ],
+)
+def test_fields_of_any_name_are_read(said: str, read: dict[str, Any]):
+    found = parse_fields(said, SETTINGS)
+    assert found == read and {n: type(v) for n, v in found.items()} == {n: type(v) for n, v in read.items()}
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("depth(levles=3)", "no setting of depth called 'levles'. Did you mean 'levels'? Known: keep, levels, name, "),
+        ("depth(levels='3')", "depth: setting 'levels' is '3'"),
+        ("depth(levels=3.0)", "depth: setting 'levels' is 3.0"),
+        ("depth(levels=True)", "depth: setting 'levels' is True"),
+        ("depth(seeds=(1, 'a'))", "depth: setting 'seeds' is 'a' (str). It must be of type int."),
+        ("depth(keep=1e999)", "depth: setting 'keep' is inf. It must be a finite number."),
+        ("depth(3)", "'depth(3)' gives a value without its field"),
+        ("depth(levels=3, levels=4)", "levels"),
+        ("depth(**x)", "'depth(**x)' has a '**'"),
+        ("depth(levels=__import__('os'))", "gives a value without its field"),
+        ("depth(levels=1+)", "cannot read 'depth(levels=1+)'"),
+        ("depth(task=sedes(seed=3))", "no plug-in called 'sedes'"),
+        ("3", "'3' does not name"),
+        ("", "cannot read ''"),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(said: str, message: str):
+    with pytest.raises(Refused) as caught:
+        parse_fields(said, SETTINGS)
+    assert message in str(caught.value)

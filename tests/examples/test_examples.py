@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 QUICK = {"05_store.py"}
+STUDIES = {"06_study.py"}
 
 
 def marked(path: pathlib.Path) -> object:
@@ -17,8 +18,9 @@ def marked(path: pathlib.Path) -> object:
 
 
 def run(path: pathlib.Path, folder: pathlib.Path) -> str:
+    study = ["-c", "from tombola.cli import main; main()", "run"] if path.name in STUDIES else []
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(path)],
+        [sys.executable, "-W", "error", *study, str(path)],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -39,7 +41,7 @@ def test_the_example_opens_with_its_question_and_its_command(path: pathlib.Path)
     text = path.read_text()
     question, _, command, *_ = text.removeprefix('"""').split("\n")
     assert question.endswith("?")
-    assert command == f"python examples/{path.name}"
+    assert command == f"{'tombola run' if path.name in STUDIES else 'python'} examples/{path.name}"
     assert 20 <= len(text.splitlines()) <= 60
 
 

@@ -1,116 +1,284 @@
-"""Winning, judged from rows whose accuracies are chosen by hand."""
+"""Claims judged from rows whose numbers are chosen by hand."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import replace
 
-from tombola.report.headline import headline
-from tombola.report.judge import judge
-from tombola.report.summary import Summary
+import pytest
+from scipy import stats
 
+from tombola.core.errors import Refused
+from tombola.report.claim_words import basis_text, evidence_text, outcome_text, published_of, statement_text, tally
+from tombola.report.claims import Agrees, Better, Claim, NotWorse, Published, winning
+from tombola.report.findings import Findings, Measured, Missing
+from tombola.report.judge import Judged, judge, one_more
 
-def with_accuracies(summary: Summary, found: Mapping[tuple[str, int], tuple[float, ...]]) -> Summary:
-    """The rows named, with these accuracies by seed; all other rows are left out."""
-    rows = tuple(
-        replace(row, test_accuracy=found[row.name, row.level][row.seed])
-        for row in summary.rows
-        if (row.name, row.level) in found and row.seed < len(found[row.name, row.level])
-    )
-    return replace(summary, rows=rows)
-
-
+Make = Callable[..., Findings]
 DENSE = (0.95, 0.94, 0.96)
 WIN = {("ticket", 0): DENSE, ("ticket", 1): DENSE, ("reinit", 1): (0.9, 0.9, 0.9), ("shuffle", 1): (0.8, 0.9, 0.9)}
 
 
-def test_a_clear_win(make_synthetic: Callable[..., Summary]):
-    summary = with_accuracies(make_synthetic(levels=1), WIN)
-    (found,) = judge(summary)
-    assert (found.outcome, found.verdict.basis, found.verdict.n) == ("wins", "clear", 3)
-    said = headline(summary)
-    assert said.answer == (
-        "At 65 % of the weights the ticket keeps 95.0 ± 1.0 % (n = 3), against 95.0 ± 1.0 % for the whole network: "
-        "a clear win."
+def only(findings: Findings) -> Judged:
+    (found,) = judge(findings)
+    return found
+
+
+def test_a_clear_win(make_plain: Make):
+    found = only(make_plain(WIN, claims=(winning(1),)))
+    assert (found.outcome, found.basis, found.n, found.needed) == ("confirmed", "clear", 3, None)
+    assert [tested.outcome for tested in found.tested] == ["holds", "holds", "holds"]
+    assert (outcome_text(found), basis_text(found)) == (
+        "confirmed",
+        "clear: every seed agrees beyond the margin, n = 3",
     )
-    assert [(item.name, item.reached) for item in said.evidence] == [
-        ("dense", "95.0 ± 1.0 % (n = 3)"),
-        ("reinit", "90.0 ± 0.0 % (n = 3)"),
-        ("shuffle", "86.7 ± 5.8 % (n = 3)"),
-    ]
+    assert evidence_text(found.tested[1]) == (
+        "95.00 ± 1.00 % against 90.00 ± 0.00 %: +5.00 points, 95 % interval +2.52 to +7.48 points, n = 3"
+    )
 
 
-def test_seeds_are_paired(make_synthetic: Callable[..., Summary]):
+def test_seeds_are_paired(make_plain: Make):
     """Each seed is below its own dense network by 0.1 points, though the seeds differ by two points."""
-    near = tuple(value - 0.001 for value in DENSE)
-    summary = with_accuracies(make_synthetic(levels=1), {**WIN, ("ticket", 1): near})
-    assert judge(summary)[0].outcome == "wins"
-    mixed = with_accuracies(make_synthetic(levels=1), {**WIN, ("ticket", 1): (0.94, 0.96, 0.95)})
-    assert judge(mixed)[0].outcome == "undecided"
+    near = {**WIN, ("ticket", 1): tuple(value - 0.001 for value in DENSE)}
+    assert only(make_plain(near, claims=(winning(1),))).outcome == "confirmed"
+    mixed = {**WIN, ("ticket", 1): (0.94, 0.96, 0.95)}
+    found = only(make_plain(mixed, claims=(winning(1),)))
+    assert found.outcome == "undecided"
+    assert basis_text(found).startswith("open: not worse than level 0 by more than 0.2 points; about ")
 
 
-def test_the_margin_decides(make_synthetic: Callable[..., Summary]):
+def test_the_margin_decides(make_plain: Make):
     lower = {**WIN, ("ticket", 1): tuple(value - 0.004 for value in DENSE)}
-    summary = with_accuracies(make_synthetic(levels=1), lower)
-    assert judge(summary)[0].outcome == "loses"
-    assert judge(replace(summary, margin=0.01))[0].outcome == "wins"
+    assert only(make_plain(lower, claims=(winning(1),))).outcome == "contradicted"
+    assert only(make_plain(lower, claims=(winning(1, margin=0.01),))).outcome == "confirmed"
 
 
-def test_losing_to_a_control_is_losing(make_synthetic: Callable[..., Summary]):
-    summary = with_accuracies(make_synthetic(levels=1), {**WIN, ("reinit", 1): (0.97, 0.97, 0.97)})
-    assert judge(summary)[0].outcome == "loses"
-    assert headline(summary).answer.startswith("The ticket does not win: at its best, with 65 % of the weights")
+def test_losing_to_one_control_is_losing(make_plain: Make):
+    found = only(make_plain({**WIN, ("reinit", 1): (0.97, 0.97, 0.97)}, claims=(winning(1),)))
+    assert found.outcome == "contradicted"
+    assert basis_text(found) == "fails: better than reinit; clear: every seed agrees beyond the margin, n = 3"
 
 
-def test_without_a_control_nothing_is_won(make_synthetic: Callable[..., Summary]):
-    found = {place: values for place, values in WIN.items() if place[0] != "shuffle"}
-    summary = with_accuracies(make_synthetic(levels=1), found)
-    (judgement,) = judge(summary)
-    assert (judgement.outcome, judgement.missing) == ("undecided", ("no shuffle with the same seeds",))
-    assert "win." not in headline(summary).answer
+def test_without_a_control_nothing_is_won(make_plain: Make):
+    rows = {place: values for place, values in WIN.items() if place[0] != "shuffle"}
+    found = only(make_plain(rows, claims=(winning(1),)))
+    assert (found.outcome, found.needed) == ("undecided", None)
+    assert found.reasons == ("no row has name shuffle; known: ticket, reinit",)
+    lost = only(make_plain({**rows, ("reinit", 1): (0.97, 0.97, 0.97)}, claims=(winning(1),)))
+    assert lost.outcome == "contradicted"  # One test that fails is enough.
 
 
-def test_one_seed_is_never_a_verdict(make_synthetic: Callable[..., Summary]):
-    said = headline(with_accuracies(make_synthetic(levels=1), {place: found[:1] for place, found in WIN.items()}))
-    assert said.answer == (
-        "No win so far: at 65 % of the weights the ticket reaches 95.0 % (n = 1), against 95.0 % for the whole "
-        "network, and that is undecided."
-    )
-    assert said.open == "Undecided: one seed has no spread, at least 5 are needed."
+def test_one_seed_is_never_a_verdict(make_plain: Make):
+    found = only(make_plain({place: values[:1] for place, values in WIN.items()}, claims=(winning(1),)))
+    assert (found.outcome, found.n, found.needed) == ("undecided", 1, 5)
+    assert outcome_text(found) == "undecided at n = 1"
 
 
-def test_controls_at_another_density_are_refused(make_synthetic: Callable[..., Summary]):
-    summary = with_accuracies(make_synthetic(levels=1), WIN)
+def test_rows_at_another_density_are_not_compared(make_plain: Make):
+    made = make_plain({("a", 1): (0.9, 0.9), ("b", 1): (0.8, 0.8)})
 
-    def thinned(percent: float) -> Summary:
-        rows = [row for row in summary.rows if row.name != "reinit"]
-        for row in summary.rows:
-            if row.name == "reinit":
-                kept = round(row.kept * (1 - percent / 100))
-                rows.append(replace(row, kept=kept, density=kept / row.size))
-        return replace(summary, rows=tuple(rows))
+    def judged(percent: float, **more: object) -> Judged:
+        density = {"a": 0.5, "b": 0.5 * (1 - percent / 100)}
+        rows = tuple(replace(r, numbers={**r.numbers, "density": density[str(r.labels["name"])]}) for r in made.rows)
+        test = Better(where={"name": "a"}, than={"name": "b"}, **more)  # type: ignore[arg-type]
+        return only(replace(made, rows=rows, claims=(Claim("c", tests=(test,)),)))
 
-    assert judge(thinned(0.9))[0].outcome == "wins"
-    refused = judge(thinned(1.1))[0]
+    assert judged(0.9).outcome == "confirmed"
+    refused = judged(1.1)
     assert refused.outcome == "undecided"
-    assert refused.missing == ("reinit is not at equal density (0.6429, the ticket 0.65, seed 0)",)
+    assert refused.reasons == ("not at equal density: 50 % and 49.5 % (seed 0)",)
+    assert judged(1.1, equal_density="any").outcome == "confirmed"
 
 
-def test_the_headline_takes_the_sparsest_win(make_synthetic: Callable[..., Summary]):
-    assert headline(make_synthetic()).answer.startswith("At 1.35 % of the weights the ticket keeps")
+def test_a_dense_network_is_called_by_name(make_plain: Make):
+    made = make_plain({("ticket", 0): DENSE, ("ticket", 1): DENSE})
+    rows = tuple(replace(r, numbers={**r.numbers, "density": 0.8 ** int(r.labels["level"])}) for r in made.rows)
+    found = only(replace(made, rows=rows, claims=(winning(1, controls=()),)))
+    assert statement_text(found.tested[0]) == "not worse than the dense network by more than 0.2 points"
 
 
-def test_the_headline_is_honest_when_nothing_wins(make_synthetic: Callable[..., Summary]):
-    said = headline(make_synthetic(loses=True))
-    assert said.answer.startswith("No win so far: at 65 % of the weights the ticket reaches")
-    assert said.open.endswith("At 9 of 10 levels the ticket loses.")
+UNIT = (-math.sqrt(2), 0.0, 0.0, 0.0, math.sqrt(2))  # Squares sum to 4, so the sd of five is 1.
 
 
-def test_five_seeds_are_judged_by_intervals(make_synthetic: Callable[..., Summary]):
-    found = judge(make_synthetic(seeds=range(6), levels=8))
-    assert {judgement.verdict.basis for judgement in found} == {"interval"}
-    assert found[-1].outcome == "wins"
-    assert {judgement.outcome for judgement in judge(make_synthetic(seeds=range(6), loses=True))[4:]} == {"loses"}
+def five(make_plain: Make, *leads: float) -> Findings:
+    """Arm 0 stands at 0; arm k leads it by these means, each with an sd of 1."""
+    rows = {
+        ("none", 0): (0.0,) * 5,
+        **{(f"arm{at}", 0): tuple(u + lead for u in UNIT) for at, lead in enumerate(leads)},
+    }
+    return make_plain(rows, number="score")
 
 
-def test_nothing_and_only_the_dense_network(make_synthetic: Callable[..., Summary]):
-    assert headline(make_synthetic(seeds=())).answer.startswith("Nothing was measured yet")
-    assert headline(make_synthetic(levels=0)).answer.startswith("Only the whole network was measured: it reaches 95.")
+def ahead(at: int, **more: object) -> Claim:
+    test = Better(where={"name": f"arm{at}"}, than={"name": "none"}, of="score")
+    return Claim(f"arm {at} is ahead", tests=(test,), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("lead", "outcome"), [(1.25, "confirmed"), (1.23, "undecided"), (-1.25, "contradicted"), (-1.23, "undecided")]
+)
+def test_from_five_pairs_the_interval_decides(make_plain: Make, lead: float, outcome: str):
+    """The half width is 2.776 / sqrt(5) = 1.2416."""
+    found = only(replace(five(make_plain, lead), claims=(ahead(0),)))
+    assert (found.outcome, found.basis, found.n) == (outcome, "interval", 5)
+    low, high = found.tested[0].between or (0.0, 0.0)
+    assert (high - low) / 2 == pytest.approx(2.7764 / math.sqrt(5), rel=1e-4)
+    ours = [u + lead for u in UNIT]
+    assert found.p == pytest.approx(float(stats.ttest_rel(ours, [0.0] * 5).pvalue))
+
+
+def test_a_family_is_corrected_and_families_are_apart(make_plain: Make):
+    """p just below 0.05 decides alone, but not beside another one: 2 * p is above 0.05."""
+    made = five(make_plain, 1.25, 1.25)
+    together = judge(replace(made, claims=(ahead(0), ahead(1))))
+    assert [found.outcome for found in together] == ["undecided", "undecided"]
+    assert together[0].p == pytest.approx(2 * float(stats.ttest_1samp([u + 1.25 for u in UNIT], 0).pvalue))
+    apart = judge(replace(made, claims=(ahead(0, family="a"), ahead(1, family="b"))))
+    assert [found.outcome for found in apart] == ["confirmed", "confirmed"]
+    unmeasured = judge(replace(made, claims=(ahead(0), ahead(7))))
+    assert [found.outcome for found in unmeasured] == ["confirmed", "not measured"]
+
+
+def test_the_n_that_would_decide_is_stated(make_plain: Make):
+    """sd 1, mean 1: t / sqrt(n) < 1 first at n = 7 (2.447 / 2.646)."""
+    rows = {("a", 0): (0.0, 1.0, 2.0), ("b", 0): (0.0, 0.0, 0.0)}
+    claim = Claim("c", tests=(Better(where={"name": "a"}, than={"name": "b"}, of="score"),))
+    found = only(make_plain(rows, number="score", claims=(claim,)))
+    assert (found.outcome, found.needed) == ("undecided", 7)
+    assert basis_text(found) == "about 7 seeds would decide"
+
+
+def test_lower_is_better_where_the_claim_says_so(make_plain: Make):
+    rows = {("a", 0): (1.0, 1.1), ("b", 0): (2.0, 2.2)}
+    less = Better(where={"name": "a"}, than={"name": "b"}, of="loss", higher=False)
+    found = only(make_plain(rows, number="loss", claims=(Claim("c", tests=(less,)),)))
+    assert found.outcome == "confirmed"
+    assert found.tested[0].lead and found.tested[0].lead.differences == pytest.approx((1.0, 1.1))
+    assert evidence_text(found.tested[0]).startswith("1.05 ± 0.07 against 2.1 ± 0.1, lower is better: +1.05, 95 %")
+    more = replace(less, higher=True)
+    assert only(make_plain(rows, number="loss", claims=(Claim("c", tests=(more,)),))).outcome == "contradicted"
+    slack = NotWorse(where={"name": "b"}, than={"name": "a"}, of="loss", higher=False, margin=1.2)
+    assert only(make_plain(rows, number="loss", claims=(Claim("c", tests=(slack,)),))).outcome == "confirmed"
+
+
+def test_by_how_much_must_be_beyond_the_margin(make_plain: Make):
+    rows = {("a", 0): (0.95, 0.951), ("b", 0): (0.9, 0.9)}
+    for margin, outcome in [(0.04, "confirmed"), (0.049, "undecided"), (0.06, "contradicted")]:
+        test = Better(where={"name": "a"}, than={"name": "b"}, margin=margin)
+        assert only(make_plain(rows, claims=(Claim("c", tests=(test,)),))).outcome == outcome
+
+
+OURS = (0.9822, 0.9837, 0.9851)
+
+
+def published(value: float, reading: float = 0.0) -> Agrees:
+    return Agrees(where={"name": "ticket", "level": 15}, published=Published(value=value, source="x", reading=reading))
+
+
+def test_a_published_run_is_held_against_one_more_of_ours(make_plain: Make):
+    """n = 3, t = 4.3027: mean ± 4.3027 * sd * sqrt(4/3)."""
+    mean, sd = sum(OURS) / 3, 0.00145029
+    reach = 4.30265 * sd * math.sqrt(4 / 3)
+    assert one_more(OURS) == pytest.approx((mean - reach, mean + reach), abs=1e-7)
+    made = make_plain({("ticket", 15): OURS})
+    for value, reading, outcome, needed in [
+        (mean + 0.00199, 0.0, "confirmed", None),
+        (mean - 0.00399, 0.002, "confirmed", None),
+        (mean + 0.00201, 0.0, "undecided", None),  # With ever so many seeds one more run lies within 0.00284.
+        (mean + reach - 1e-5, 0.0, "undecided", 4),  # 3.18245 * sd * sqrt(5/4) = 0.00516 < 0.00720.
+        (mean - 0.0040, 0.0, "undecided", 7),  # n = 6: 2.57058 * sd * sqrt(7/6) = 0.00403; n = 7: 0.00379.
+        (mean + reach + 1e-5, 0.0, "contradicted", None),
+        (mean + reach + 1e-5, 0.002, "undecided", 4),
+        (mean - reach - 0.0021, 0.002, "contradicted", None),
+    ]:
+        claim = Claim("as published", tests=(published(value, reading),))
+        found = only(replace(made, claims=(claim,)))
+        assert (found.outcome, found.needed) == (outcome, needed), value
+
+
+def test_one_run_cannot_agree_or_disagree(make_plain: Make):
+    found = only(make_plain({("ticket", 15): OURS[:1]}, claims=(Claim("c", tests=(published(0.9835),)),)))
+    assert (found.outcome, found.n, found.needed) == ("undecided", 1, 2)
+
+
+def test_a_published_figure_stands_beside_ours(make_plain: Make):
+    paper = Published(value=0.9835, source="a paper")
+    claim = Claim("c", tests=(Better(where={"name": "ticket"}, than={"name": "reinit"}),), published=paper)
+    found = only(make_plain({("ticket", 15): OURS, ("reinit", 15): OURS}, claims=(claim,)))
+    assert published_of(found) == (("test_accuracy", paper, "98.37 ± 0.15 %"),)
+
+
+def test_differences_and_published_figures_must_all_hold(make_plain: Make):
+    better = Better(where={"name": "ticket"}, than={"name": "reinit"})
+    rows = {("ticket", 15): OURS, ("reinit", 15): (0.9, 0.9, 0.9)}
+    for figure, outcome in [(0.9835, "confirmed"), (0.5, "contradicted")]:
+        claim = Claim("c", tests=(better, published(figure)))
+        assert only(make_plain(rows, claims=(claim,))).outcome == outcome
+
+
+def test_what_is_not_there_is_not_measured_and_says_why(make_plain: Make):
+    made = make_plain({("ticket", 0): DENSE, ("ticket", 1): DENSE})
+    found = only(replace(made, claims=(winning(7),)))
+    assert (found.outcome, found.n) == ("not measured", 0)
+    assert basis_text(found) == "no row has level 7; the nearest is 1"
+    other = Claim("c", tests=(Better(where={"level": 1}, than={"level": 0}, of="test_acuracy"),))
+    assert "no number 'test_acuracy'; the nearest is 'test_accuracy'" in basis_text(
+        only(replace(made, claims=(other,)))
+    )
+    waiting = (Missing(labels={"name": "ticket", "level": 7, "seed": 0}, key="k", why="the disk was full"),)
+    assert "1 row is missing (the disk was full)" in basis_text(
+        only(replace(made, claims=(winning(7),), missing=waiting))
+    )
+
+
+def test_seeds_on_one_side_only_are_left_out_and_counted(make_plain: Make):
+    rows = {("a", 1): (0.9, 0.91, 0.92), ("b", 1): (0.8, 0.81)}
+    found = only(make_plain(rows, claims=(Claim("c", tests=(Better(where={"name": "a"}, than={"name": "b"}),)),)))
+    assert (found.outcome, found.n) == ("confirmed", 2)
+    assert evidence_text(found.tested[0]).endswith("n = 2; 1 row without a counterpart left out")
+
+
+def test_pairs_of_one_seed_are_one_piece_of_evidence(make_plain: Make):
+    """Two seeds at three levels are two runs, not six: their means lead by 0.02 and 0.03."""
+    levels = {("a", 1): (0.91, 0.92), ("a", 2): (0.92, 0.93), ("a", 3): (0.93, 0.94)}
+    rows = {**levels, ("b", 1): (0.9, 0.9), ("b", 2): (0.9, 0.9), ("b", 3): (0.9, 0.9)}
+    test = Better(where={"name": "a"}, than={"name": "b"}, by=("seed", "level"))
+    found = only(make_plain(rows, claims=(Claim("c", tests=(test,)),)))
+    assert (found.outcome, found.n) == ("confirmed", 2)
+    assert found.tested[0].lead and found.tested[0].lead.differences == pytest.approx((0.02, 0.03))
+    assert found.tested[0].here and found.tested[0].here.n == 2
+
+
+def test_nothing_in_common_cannot_be_paired():
+    rows = tuple(
+        Measured(labels={"name": name, "seed": seed}, numbers={"test_accuracy": 0.9}, key=f"{name}{seed}")
+        for name, seed in (("a", 0), ("b", 1))
+    )
+    claim = Claim("c", tests=(Better(where={"name": "a"}, than={"name": "b"}),))
+    found = only(Findings(title="", question="", study="", command="", rows=rows, claims=(claim,)))
+    assert (found.outcome, found.reasons) == (
+        "undecided",
+        ("no seed is on both sides, so nothing can be paired",),
+    )
+
+
+def test_a_diverged_training_is_no_evidence(make_plain: Make):
+    rows = {("a", 0): (0.5, math.nan), ("b", 0): (0.1, 0.1)}
+    claim = Claim("c", tests=(Better(where={"name": "a"}, than={"name": "b"}, of="loss"),))
+    found = only(make_plain(rows, number="loss", claims=(claim,)))
+    assert found.outcome == "undecided"
+    assert found.reasons == ("loss is not finite in every row (a training diverged)",)
+    figure = Agrees(where={"name": "a"}, of="loss", published=Published(value=1.0, source="x"))
+    assert only(make_plain(rows, number="loss", claims=(Claim("c", tests=(figure,)),))).outcome == "not measured"
+
+
+def test_an_ambiguous_claim_is_refused(make_plain: Make):
+    claim = Claim("tickets win", tests=(Better(where={"name": "ticket"}, than={"name": "reinit"}),))
+    with pytest.raises(Refused, match="'tickets win': .* picks two rows for seed 0: .* They differ in level"):
+        judge(make_plain(WIN, claims=(claim,)))
+
+
+def test_the_tally_counts_every_outcome(make_plain: Make):
+    found = judge(make_plain(WIN, claims=(winning(1), winning(9))))
+    assert tally(found) == "1 of 2 claims is confirmed, 1 is not measured."
+    assert tally(found[:1]) == "1 of 1 claim is confirmed."
+    assert tally([]) == ""

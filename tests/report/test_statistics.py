@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tombola.report.statistics import Claim, holm, interval, needed, paired, sample, verdict, verdicts
+from tombola.report.statistics import Lead, holm, interval, needed, paired, sample, verdict, verdicts
 
 
 def test_sample_by_hand():
@@ -46,7 +46,7 @@ def test_p_value_from_the_printed_table():
     differences = (0.0, 1.0, 2.0, 1.0 - math.sqrt(0.5) * 1.0, 1.0 + math.sqrt(0.5) * 1.0)
     sd = math.sqrt((1 + 1 + 0.5 + 0.5) / 4)
     bound = 1.0 - 2.7764 * sd / math.sqrt(5)
-    assert Claim("c", differences, bound).p == pytest.approx(0.05, rel=1e-3)
+    assert Lead("c", differences, bound).p == pytest.approx(0.05, rel=1e-3)
 
 
 def test_holm_by_hand():
@@ -81,21 +81,21 @@ MARGIN = 0.002
     ],
 )
 def test_few_seeds_are_clear_only_when_all_agree(differences: tuple[float, ...], outcome: str):
-    found = verdict(Claim("dense", differences, bound=-MARGIN))
+    found = verdict(Lead("dense", differences, bound=-MARGIN))
     assert (found.outcome, found.basis, found.n) == (outcome, "clear", len(differences))
     assert (found.needed is None) == (outcome != "undecided")
 
 
 def test_better_than_a_control_must_clear_the_margin_when_seeds_are_few():
-    assert verdict(Claim("reinit", (0.003, 0.004), 0.0, clearance=MARGIN)).outcome == "holds"
-    assert verdict(Claim("reinit", (0.001, 0.004), 0.0, clearance=MARGIN)).outcome == "undecided"
-    assert verdict(Claim("reinit", (-0.001, -0.004), 0.0, clearance=MARGIN)).outcome == "undecided"
-    assert verdict(Claim("reinit", (-0.003, -0.004), 0.0, clearance=MARGIN)).outcome == "fails"
+    assert verdict(Lead("reinit", (0.003, 0.004), 0.0, clearance=MARGIN)).outcome == "holds"
+    assert verdict(Lead("reinit", (0.001, 0.004), 0.0, clearance=MARGIN)).outcome == "undecided"
+    assert verdict(Lead("reinit", (-0.001, -0.004), 0.0, clearance=MARGIN)).outcome == "undecided"
+    assert verdict(Lead("reinit", (-0.003, -0.004), 0.0, clearance=MARGIN)).outcome == "fails"
 
 
 def test_a_statement_holds_when_all_claims_do_and_fails_with_one():
-    good, bad = Claim("a", (1.0, 1.1), 0.0), Claim("b", (-1.0, -1.1), 0.0)
-    open_ = Claim("c", (-1.0, 1.0), 0.0)
+    good, bad = Lead("a", (1.0, 1.1), 0.0), Lead("b", (-1.0, -1.1), 0.0)
+    open_ = Lead("c", (-1.0, 1.0), 0.0)
     assert verdict(good, good).outcome == "holds"
     assert verdict(good, bad, open_).outcome == "fails"
     assert verdict(good, open_).outcome == "undecided"
@@ -106,17 +106,17 @@ def test_from_five_seeds_the_interval_decides():
     """sd 1, n = 5: the half width is 2.776 / sqrt(5) = 1.2416; means just inside and outside of it."""
     unit = [-math.sqrt(2), 0.0, 0.0, 0.0, math.sqrt(2)]  # Squares sum to 4, so sd is 1.
     for mean, outcome in [(1.25, "holds"), (1.23, "undecided"), (-1.25, "fails"), (-1.23, "undecided")]:
-        found = verdict(Claim("c", tuple(u + mean for u in unit), bound=0.0))
+        found = verdict(Lead("c", tuple(u + mean for u in unit), bound=0.0))
         assert (found.outcome, found.basis) == (outcome, "interval")
-    assert verdict(Claim("c", (0.1,) * 5, bound=0.0)).outcome == "holds"  # No spread at all: p is 0.
-    assert verdict(Claim("c", (0.0,) * 5, bound=0.0)).outcome == "undecided"
+    assert verdict(Lead("c", (0.1,) * 5, bound=0.0)).outcome == "holds"  # No spread at all: p is 0.
+    assert verdict(Lead("c", (0.0,) * 5, bound=0.0)).outcome == "undecided"
 
 
 def test_a_family_is_corrected_by_holm():
     """p just below 0.05 decides alone, but not beside another one: 2 * p is above 0.05."""
     unit = [-math.sqrt(2), 0.0, 0.0, 0.0, math.sqrt(2)]
-    near = [Claim("c", tuple(u + 1.25 for u in unit), bound=0.0)]
-    sure = [Claim("c", tuple(u + 50.0 for u in unit), bound=0.0)]
+    near = [Lead("c", tuple(u + 1.25 for u in unit), bound=0.0)]
+    sure = [Lead("c", tuple(u + 50.0 for u in unit), bound=0.0)]
     assert [found.outcome for found in verdicts([near])] == ["holds"]
     assert [found.outcome for found in verdicts([near, near])] == ["undecided", "undecided"]
     assert [found.outcome for found in verdicts([near, sure])] == ["holds", "holds"]
@@ -126,14 +126,14 @@ def test_a_family_is_corrected_by_holm():
 def test_one_failed_claim_among_two_is_corrected():
     """p just below 0.05 against one claim is not enough beside another: 2 * p is above 0.05."""
     unit = [-math.sqrt(2), 0.0, 0.0, 0.0, math.sqrt(2)]
-    bad, good = (Claim("c", tuple(u + mean for u in unit), bound=0.0) for mean in (-1.25, 50.0))
+    bad, good = (Lead("c", tuple(u + mean for u in unit), bound=0.0) for mean in (-1.25, 50.0))
     assert verdict(bad).outcome == "fails"
     assert verdict(bad, good).outcome == "undecided"
 
 
 def test_needed_by_hand():
     """sd 1, mean 1: t * 1 / sqrt(n) < 1. n = 6: 2.571 / 2.449 = 1.050. n = 7: 2.447 / 2.646 = 0.925."""
-    assert needed(Claim("c", (0.0, 1.0, 2.0), bound=0.0)) == 7
-    assert needed(Claim("c", (1.0,), bound=0.0)) == 5
-    assert needed(Claim("c", (-1.0, 1.0), bound=0.0)) is None
-    assert needed(Claim("c", (1.0, 1.0), bound=0.0)) == 5
+    assert needed(Lead("c", (0.0, 1.0, 2.0), bound=0.0)) == 7
+    assert needed(Lead("c", (1.0,), bound=0.0)) == 5
+    assert needed(Lead("c", (-1.0, 1.0), bound=0.0)) is None
+    assert needed(Lead("c", (1.0, 1.0), bound=0.0)) == 5

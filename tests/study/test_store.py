@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import importlib
-import json
 import os
 import pathlib
 import subprocess
@@ -20,7 +19,11 @@ from tombola.core.call import Call
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study import store as store_module
-from tombola.study.store import Store
+from tombola.study.audit import audit
+from tombola.study.keeper import Keeper
+from tombola.study.record import seal, unseal
+from tombola.study.step import ROOMS, step
+from tombola.study.store import Busy, Store
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -120,7 +123,14 @@ def flip(path: pathlib.Path, place: int = -1) -> None:
 
 
 def rewrite(path: pathlib.Path, **changes: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    """Alters a record and seals it again, so that only what it says is wrong."""
+    path.write_bytes(seal(unseal(path.read_bytes(), path) | changes))
+
+
+def replace(path: pathlib.Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 DAMAGE = {
@@ -141,6 +151,9 @@ DAMAGE = {
     "the record empty": lambda folder: os.truncate(folder / "record.json", 0),
     "the record is no text": lambda folder: (folder / "record.json").write_bytes(b"\xff\xfe{}"),
     "the record is a list": lambda folder: (folder / "record.json").write_text("[]"),
+    "a number in the record": lambda folder: replace(folder / "record.json", '"total": 5.0', '"total": 5.5'),
+    "a digit of the digest": lambda folder: flip(folder / "record.json", -6),
+    "the record is another's": lambda folder: rewrite(folder / "record.json", header={"made_by": "toy_add:00"}),
     "the record has no files": lambda folder: rewrite(folder / "record.json", files=None),
     "the record forgot a file": lambda folder: rewrite(folder / "record.json", files={}),
     "the record has no header": lambda folder: rewrite(folder / "record.json", header={}),
@@ -173,36 +186,40 @@ def test_damage_is_noticed_set_aside_and_made_good(damage: Any, store: Store):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_no_flipped_bit_of_any_file_but_the_record_goes_unnoticed(store: Store, data: st.DataObject):
+def test_no_flipped_bit_of_any_file_goes_unnoticed(store: Store, data: st.DataObject):
     first = store(add, 2.5, times=2)
-    files = sorted(path for path in home(store, first.key).iterdir() if path.name != "record.json")
+    files = sorted(home(store, first.key).iterdir())
     path = data.draw(st.sampled_from([*files, *(store.folder / "blobs").iterdir()]))
     sound = path.read_bytes()
     place = data.draw(st.integers(0, len(sound) - 1))
     flip(path, place)
-    with pytest.raises(Damaged, match="does not match its checksum"):
+    with pytest.raises(Damaged, match="does not match (its checksum|the digest)"):
         store.load(first.key, Sum)
     path.write_bytes(sound)
 
 
 def test_loading_by_key_says_what_is_wrong(store: Store):
     first = store(add, 2.5)
-    (home(store, first.key) / "record.json").write_text("{")
-    with pytest.raises(Damaged, match=r"record\.json is damaged: Expecting property name"):
-        store.load(first.key, Sum)
-    (home(store, first.key) / "record.json").write_text('"x"')
-    with pytest.raises(Damaged, match=r"record\.json is damaged: it holds no JSON object\.$"):
-        store.record(first.key)
+    path = home(store, first.key) / "record.json"
+    for text in ("{", '"x"', ""):
+        path.write_text(text)
+        for look in (lambda: store.load(first.key, Sum), lambda: store.record(first.key)):
+            with pytest.raises(
+                Damaged, match=r"record\.json is damaged: its text does not match the digest at its end"
+            ):
+                look()
+    with pytest.raises(Refused, match=r"^nothing is stored under toy_add:0123456789abcdef in "):
+        store.load("toy_add:0123456789abcdef", Sum)
 
 
 def test_a_store_of_another_version_is_refused(store: Store):
     store(add, 1.0)
     marker = store.folder / "store.json"
-    marker.write_text('{"version": 2}')
+    marker.write_text('{"version": 3}')
     with pytest.raises(Refused) as caught:
         Store(store.folder)
     assert str(caught.value) == (
-        f"{store.folder} is a store of version 2; this tombola keeps version 1. Name another folder (--store), or use "
+        f"{store.folder} is a store of version 3; this tombola keeps version 2. Name another folder (--store), or use "
         "the tombola that made it."
     )
     for text in ("", "nonsense", "[1]"):
@@ -211,6 +228,64 @@ def test_a_store_of_another_version_is_refused(store: Store):
             Store(store.folder)
     marker.unlink()
     assert Store(store.folder)(add, 1.0).total == 1.0 and RUNS == [1.0]
+
+
+@pytest.mark.parametrize("name", sorted(ROOMS))
+def test_a_step_cannot_be_called_like_a_room_of_the_store(name: str):
+    with pytest.raises(Refused, match=f"^no step can be called '{name}': a store keeps other things in its folder"):
+        step(name)(add.function)
+
+
+def test_what_lies_in_the_rooms_is_no_result(store: Store):
+    first = store(add, 1.0)
+    for room in ROOMS:
+        (store.folder / room / "0123456789abcdef").mkdir(parents=True)
+    assert store.present() == {first.key}
+
+
+def test_busy_is_told_to_those_who_do_not_wait(store: Store):
+    told: list[str] = []
+
+    @step("toy_nested")
+    def nested(number: float) -> Sum:
+        with pytest.raises(Busy) as caught:
+            Store(store.folder).make(nested, nested.call(number), wait=False)
+        told.append(str(caught.value))
+        return add(number)
+
+    first = store.make(nested, nested.call(1.0), wait=False)
+    assert told == [first.key] == [nested.call(1.0).key]
+    assert store.make(nested, nested.call(1.0), wait=False).total == 1.0 and len(told) == 1
+
+
+def test_two_different_values_under_one_key_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch):
+    values = iter([1.0, 1.0, 2.0])
+
+    @step("toy_fickle")
+    def fickle() -> Sum:
+        return add(next(values))
+
+    first = store(fickle)
+    monkeypatch.setattr(Store, "_load", lambda self, function, call: None)  # As if both had begun at the same time.
+    assert store(fickle).total == 1.0
+    with pytest.raises(
+        Failed, match=f"^two different values under {first.key}: .* Equal calls must give equal results"
+    ):
+        store(fickle)
+    monkeypatch.undo()
+    assert store(fickle).total == 1.0 and list((store.folder / "tmp").iterdir()) == []
+
+
+def test_imported_rows_are_noted_and_not_present(store: Store):
+    record = {"key": "toy_add:0123456789abcdef", "numbers": {"total": 1.0}}
+    path = store.folder / "noted" / "toy_add" / "0123456789abcdef.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(seal(record))
+    assert store.noted() == {"toy_add:0123456789abcdef"} and store.present() == set()
+    assert store.record("toy_add:0123456789abcdef") == record
+    path.write_bytes(path.read_bytes().replace(b"1.0", b"1.1"))
+    with pytest.raises(Damaged, match=r"0123456789abcdef\.json is damaged"):
+        store.record("toy_add:0123456789abcdef")
 
 
 class Full:
@@ -365,6 +440,77 @@ def test_a_crash_between_files_never_leaves_half_an_artifact(tmp_path: pathlib.P
     store = Store(tmp_path / "runs")
     assert store(add, 2.0).total == 2.0 and store(add, 1.0).total == 1.0 and RUNS == []
     assert not (store.folder / "damaged").exists()
+
+
+MANY = """
+import os, random, sys, time
+import torch
+from tests.study.toys import Sum
+from tombola.study.keeper import Keeper
+from tombola.study.step import step
+from tombola.study.store import Store
+from tombola.study.upkeep import sweep
+
+folder, log, work, keys = sys.argv[1], sys.argv[2], sys.argv[3], 36
+
+@step("toy_own")
+def own(number: int) -> Sum:
+    with open(log, "a") as file:
+        file.write(f"{number}\\n")
+    return Sum(torch.zeros(1), float(number), torch.full((8,), float(number // 2 if work == "same keys" else number)))
+
+put = Store._put
+Store._put = lambda store, *words: (time.sleep(0.01), put(store, *words))  # The moment in which no record names a blob.
+
+def write(seed):
+    numbers = list(range(keys)) if work == "same keys" else list(range(seed, keys, 3))
+    random.Random(seed).shuffle(numbers)
+    store = Store(folder)
+    for number in numbers:
+        assert store(own, number).total == number
+
+def collect():  # Until its parent, the last writer, is gone: all blobs look old, so that any may be thought unused.
+    parent, swept = os.getppid(), 0
+    while os.getppid() == parent:
+        for entry in os.scandir(folder + "/blobs"):
+            try:
+                if not entry.name.startswith("."):  # Else it is being written.
+                    os.utime(entry.path, (0, 0))
+            except FileNotFoundError:
+                pass
+        swept += sum(1 for _ in sweep(Keeper(folder), act="remove"))
+    os._exit(0)
+
+Store(folder).prepare()
+if work == "beside a collector" and not os.fork():
+    collect()
+children = []
+for seed in range(3):
+    pid = os.fork()
+    if not pid:
+        try:
+            write(seed)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    children.append(pid)
+codes = [os.waitpid(pid, 0)[1] for pid in children]
+print(*codes, flush=True)
+"""
+
+
+@pytest.mark.parametrize("work", ["same keys", "beside a collector"])
+def test_many_writers_lose_nothing_and_run_each_call_once(work: str, tmp_path: pathlib.Path):
+    folder, log = tmp_path / "runs", tmp_path / "log"
+    found = subprocess.run(
+        [sys.executable, "-c", MANY, str(folder), str(log), work], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert found.stdout.split() == ["0", "0", "0"], found.stderr
+    assert len(Store(folder).keys()) == 36
+    assert sorted(map(int, log.read_text().split())) == list(range(36))
+    assert [finding for finding in audit(Keeper(folder)) if finding.problems] == []
+    assert not (folder / "damaged").exists()
 
 
 TWO = """

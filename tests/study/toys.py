@@ -1,9 +1,13 @@
 """Toy arithmetic for the study engine, which must not know that tickets exist."""
 
 import dataclasses
+import json
 import os
 import pathlib
+import sys
 import time
+import warnings
+from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
@@ -90,6 +94,60 @@ def careful(number: float, *, context: Context = Context()) -> Sum:
         half.write_text("half-way")
         raise Failed("stopped half-way")
     return Sum(torch.full((1,), number), number, COMMON, ({"found": half.read_text()},))
+
+
+@step("toy_gather")
+def gather(parts: Any, number: float = 0.0) -> Sum:
+    """Adds up sums that lie anywhere in tuples, lists and dicts."""
+    total = number + sum(one.total for one in _sums(parts))
+    return Sum(torch.full((1,), total), total, COMMON)
+
+
+def _sums(parts: Any) -> Iterator[Sum]:
+    if isinstance(parts, Sum):
+        yield parts
+    elif isinstance(parts, tuple | list | dict):
+        for one in parts.values() if isinstance(parts, dict) else parts:
+            yield from _sums(one)
+
+
+@step("toy_wrong")
+def wrong(kind: str, to: Sum | None = None) -> Sum:
+    """Raises what nobody foresaw."""
+    if kind == "exit":
+        sys.exit("enough")
+    if kind == "memory":
+        raise MemoryError
+    raise LookupError(f"an odd {kind}")
+
+
+@step("toy_killed")
+def killed(log: str, times: int, to: Sum | None = None, *, context: Context = Context()) -> Sum:
+    """Is killed so many times in mid-call; its result tells how many rounds it found in its scratch folder."""
+    with open(log, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    if len(pathlib.Path(log).read_text().split()) > times:
+        rounds = len(list(context.scratch.iterdir())) if context.scratch is not None else 0
+        return Sum(torch.full((1,), float(rounds)), float(rounds), COMMON)
+    assert context.scratch is not None
+    context.scratch.mkdir(parents=True, exist_ok=True)
+    (context.scratch / f"round-{os.getpid()}").touch()
+    os.kill(os.getpid(), 9)
+    raise AssertionError("it lives")
+
+
+@step("toy_surroundings")
+def surroundings(log: str, number: int = 0) -> Sum:
+    """Writes down where it runs, and talks on the way."""
+    print("spoken words")
+    print("complaints", file=sys.stderr)
+    warnings.warn("a warning of a step", stacklevel=1)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+    found = {name: os.environ.get(name) for name in names}
+    line = json.dumps({"pid": os.getpid(), "threads": torch.get_num_threads(), **found})
+    with open(log, "a") as file:
+        file.write(f"{line}\n")
+    return Sum(torch.zeros(1), 0.0, COMMON)
 
 
 # Jobs for the pool: functions at the top level of a module that worker processes import.

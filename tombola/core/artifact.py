@@ -38,6 +38,14 @@ class Artifact(Keyed):
     def parts(self) -> Parts:
         """Taken apart, to be written."""
 
+    def numbers(self) -> dict[str, float]:
+        """What can be read off it at once: a store writes these beside it, so that a report need not load it."""
+        return {}
+
+    def proofs(self) -> dict[str, bool]:
+        """The checks that were made while it was made, and whether they held."""
+        return {}
+
     @classmethod
     @abc.abstractmethod
     def from_parts(cls, parts: Parts) -> Self:

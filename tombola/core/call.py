@@ -1,7 +1,7 @@
 """A call as a value: the function's name, its version and its arguments; its text, and the key made of it."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from tombola.core.canon import Keyed, canonical, digest_of
@@ -25,8 +25,12 @@ class Call:
     @property
     def key(self) -> str:
         """`function:` and sixteen hexadecimal digits."""
-        named = {n: canonical(v, where=f"argument '{n}' of {self.function}") for n, v in self.arguments.items()}
-        return f"{self.function}:{digest_of({'function': self.function, 'version': self.version, 'arguments': named})}"
+        return key_of(self.function, self.version, self.canonical)
+
+    @property
+    def canonical(self) -> dict[str, Any]:
+        """The arguments in canonical form, by name."""
+        return {n: canonical(v, where=f"argument '{n}' of {self.function}") for n, v in self.arguments.items()}
 
     @property
     def text(self) -> str:
@@ -34,9 +38,23 @@ class Call:
         return f"{self.function}({', '.join(f'{n}={_shown(v)}' for n, v in self.arguments.items())})"
 
     @property
+    def keyed(self) -> list[Keyed]:
+        """The results, or what stands for them, among the arguments; in order."""
+        return [one for value in self.arguments.values() for one in _keyed(value)]
+
+    @property
     def inputs(self) -> list[str]:
         """The keys of the results that this call takes."""
-        return [keyed.key for value in self.arguments.values() for keyed in _keyed(value)]
+        return [one.key for one in self.keyed]
+
+    def swapped(self, swap: Callable[[Keyed], Any]) -> "Call":
+        """The call with something else in the place of every keyed argument."""
+        return dataclasses.replace(self, arguments={n: _swapped(v, swap) for n, v in self.arguments.items()})
+
+
+def key_of(function: str, version: int, arguments: Mapping[str, Any]) -> str:
+    """The key of a call, from its arguments in canonical form."""
+    return f"{function}:{digest_of({'function': function, 'version': version, 'arguments': arguments})}"
 
 
 def _keyed(value: Any) -> Iterator[Keyed]:
@@ -45,6 +63,21 @@ def _keyed(value: Any) -> Iterator[Keyed]:
     elif isinstance(value, tuple | list):
         for item in cast(Sequence[Any], value):
             yield from _keyed(item)
+    elif isinstance(value, dict):
+        for item in cast(dict[str, Any], value).values():
+            yield from _keyed(item)
+
+
+def _swapped(value: Any, swap: Callable[[Keyed], Any]) -> Any:
+    if isinstance(value, Keyed):
+        return swap(value)
+    if isinstance(value, tuple):
+        return tuple(_swapped(item, swap) for item in cast(Sequence[Any], value))
+    if isinstance(value, list):
+        return [_swapped(item, swap) for item in cast(Sequence[Any], value)]
+    if isinstance(value, dict):
+        return {name: _swapped(item, swap) for name, item in cast(dict[str, Any], value).items()}
+    return value
 
 
 def _shown(value: Any) -> str:
@@ -53,4 +86,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         shown = [_shown(item) for item in cast(Sequence[Any], value)]
         return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(_shown(item) for item in cast(Sequence[Any], value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{n!r}: {_shown(v)}' for n, v in cast(dict[str, Any], value).items())}}}"
     return text_of(value)

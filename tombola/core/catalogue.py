@@ -12,7 +12,9 @@ import importlib.metadata
 import importlib.util
 import inspect
 import pathlib
+import re
 import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,21 +76,29 @@ def load(entry: Entry) -> type[Any]:
     return LOADED[entry.kind, entry.name]
 
 
-def load_file(path: str | pathlib.Path) -> None:
-    """Import a Python file so that the plug-ins in it can be named (`--use FILE.py`).
+FILES: dict[str, str] = {}
+"""The files that were loaded, by the names of their modules: what another process must load to know the same."""
+
+
+def load_file(path: str | pathlib.Path) -> types.ModuleType:
+    """Import a Python file so that the plug-ins in it can be named (`--use FILE.py`), or the study in it run.
 
     Raises:
-        Refused: If there is no such file.
+        Refused: If there is no such file, or another one of its name was loaded.
     """
     path = pathlib.Path(path).resolve()
     if not path.is_file():
         raise Refused(f"no file {path} to take plug-ins from (--use).")
-    name = f"tombola_use_{path.stem}"
+    name = "tombola_use_" + re.sub(r"\W", "_", path.stem)  # A dot would make it a module inside another.
+    if FILES.get(name, str(path)) != str(path):
+        raise Refused(f"{FILES[name]} and {path} have the same name. Rename one.")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+    FILES[name] = str(path)
+    return module
 
 
 @functools.cache

@@ -166,6 +166,8 @@ def fit(value: Any, hint: Any, *, where: str) -> Any:
         >>> fit(1, float, where="keep"), fit([1, 2], tuple[int, ...], where="hidden")
         (1.0, (1, 2))
     """
+    if type(value) is hint and hint in _PLAIN:  # The usual case, at once: studies make plug-ins by the thousand.
+        return value
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
@@ -185,6 +187,8 @@ def fit(value: Any, hint: Any, *, where: str) -> Any:
             if len(kinds) == len(members):
                 return tuple(fit(v, k, where=where) for v, k in zip(members, kinds, strict=True))
     elif origin is typing.Union or type(hint).__name__ == "UnionType":
+        if type(value) in _PLAIN and type(value) in args:
+            return value
         for option in args:
             try:
                 return fit(value, option, where=where)
@@ -201,9 +205,14 @@ def _is_a(value: Any, cls: type) -> bool:
     """Whether a value is of a class, or has what a protocol asks for; no property is computed to find out."""
     if not getattr(cls, "_is_protocol", False):
         return isinstance(value, cls)
-    asked = {n for base in cls.__mro__[:-1] for n in {*vars(base), *vars(base).get("__annotations__", {})}}
-    members = [name for name in asked if name == "__call__" or not name.startswith("_")]
-    return all(inspect.getattr_static(value, name, _ABSENT) is not _ABSENT for name in members)
+    return all(inspect.getattr_static(value, name, _ABSENT) is not _ABSENT for name in _members(cls))
+
+
+@functools.cache
+def _members(protocol: type) -> tuple[str, ...]:
+    asked = {n for base in protocol.__mro__[:-1] for n in {*vars(base), *vars(base).get("__annotations__", {})}}
+    return tuple(name for name in asked if name == "__call__" or not name.startswith("_"))
 
 
 _ABSENT = object()
+_PLAIN = frozenset({int, str, bool})

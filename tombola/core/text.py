@@ -11,7 +11,7 @@ from typing import Any
 
 from tombola.core.catalogue import Entry, find_entry, load
 from tombola.core.errors import Refused, unknown
-from tombola.core.plugin import hints
+from tombola.core.plugin import fit, hints
 
 _QUOTED = r"""('(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$))|"""  # What stands in quotes is left as it is.
 _KEY = re.compile(_QUOTED + r"(?<!\w)([a-z_]+:[0-9a-f]{16})(?!\w)", re.DOTALL)
@@ -55,6 +55,25 @@ def parse_call(text: str, resolve: Callable[[str], Any]) -> tuple[str, dict[str,
     node = _expression(_KEY.sub(lambda found: found[1] or f"{_MARK}('{found[2]}')", text))
     name, fields = _call(node, source=text)
     return name, {n: _value(v, hint=None, source=text, resolve=resolve) for n, v in fields.items()}
+
+
+def parse_fields(text: str, types: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `name(field=value, ...)`, each fitted to its type; the name is not looked up.
+
+    Example:
+        >>> parse_fields("depth(levels=3, size=small)", {"levels": int, "size": str})
+        {'levels': 3, 'size': 'small'}
+
+    Raises:
+        UnknownName: For an unknown field.
+        Refused: For a value that does not fit.
+    """
+    name, fields = _call(_expression(text), source=text)
+    for field in fields:
+        if field not in types:
+            raise unknown(f"setting of {name}", field, types)
+    read: dict[str, Any] = {n: _value(v, hint=types[n], source=text, resolve=None) for n, v in fields.items()}
+    return {n: fit(value, types[n], where=f"{name}: setting '{n}'") for n, value in read.items()}
 
 
 def references(text: str) -> list[str]:

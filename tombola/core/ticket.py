@@ -86,6 +86,10 @@ class Ticket(Artifact):
         """The key of the call that made it; one of its content if it was made or changed by hand."""
         return self.lineage.key_for(self.digest, otherwise="ticket")
 
+    def numbers(self) -> dict[str, float]:
+        """What it keeps."""
+        return {"density": self.density, "kept": self.mask.kept, "size": self.mask.size}
+
     def stamped(self, call: Call) -> Self:
         """The same ticket with one call more in its lineage."""
         return dataclasses.replace(self, lineage=self.lineage.then(call, digest=self.digest))

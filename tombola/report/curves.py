@@ -1,11 +1,18 @@
-"""What the figures draw: each arm's curve over density, and how the arms are told apart."""
+"""What the figures draw: the points of each arm over the seeds, and how the arms are told apart."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from tombola.report.judge import accuracy, arms, density_of, levels, rows_of
+from tombola.report.claims import Where
+from tombola.report.declared import Curve
+from tombola.report.findings import Findings, Measured
+from tombola.report.gather import grouped, sampled, value_of
+from tombola.report.match import rows_of
 from tombola.report.statistics import Sample
-from tombola.report.summary import Row, Summary
-from tombola.report.wording import density_text, with_n
+from tombola.report.wording import label_text, labels_text, number_text, spoken, with_n
+
+MOST_ARMS = 12
+"""More lines than this cannot be told apart; the rest is in the table of rows."""
 
 
 @dataclass(frozen=True)
@@ -25,50 +32,93 @@ STYLES = (
     Style("#b0568c", (9.0, 3.0, 2.0, 3.0), "M0 -5.8L5.8 0L0 5.8L-5.8 0Z", "D"),
     Style("#8a6d00", (12.0, 4.0), "M0 5.4L5 -3.8H-5Z", "v"),
 )
-"""Okabe and Ito's colours, safe for colour-blind readers, in the order of the arms; used again from the start."""
+"""Okabe and Ito's colours, safe for colour-blind readers, in the order of the arms."""
 
 
 def style_of(index: int) -> Style:
-    """The style of the arm with this place in `arms`.
+    """The style of the arm with this place; where the colours begin again, dashes and marks are others.
 
     Example:
-        >>> style_of(0).plot_mark, style_of(5) == style_of(0)
-        ('o', True)
+        >>> style_of(0).plot_mark, style_of(5).colour == style_of(0).colour, style_of(5).plot_mark
+        ('o', True, '^')
     """
-    return STYLES[index % len(STYLES)]
+    again, count = index // len(STYLES), len(STYLES)
+    colour, dashes, mark = (STYLES[(index + turn * again) % count] for turn in (0, 1, 2))
+    return Style(colour.colour, dashes.dashes, mark.mark, mark.plot_mark)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One arm at one density: all seeds together, and one by one."""
+    """The rows that share all labels but the seed: where they lie, all together and one by one."""
 
-    level: int
-    density: float
+    x: float
     found: Sample
-    rows: tuple[Row, ...]
+    rows: tuple[Measured, ...]
+    where: Where = field(hash=False)
+
+    @property
+    def said(self) -> str:
+        """Its labels in words."""
+        return labels_text(self.where)
 
 
-def curve(summary: Summary, name: str) -> tuple[Point, ...]:
-    """The points of one arm from dense to sparse; a density of 0 has no place on a logarithmic axis and is left out.
+@dataclass(frozen=True)
+class Arm:
+    """One line of a figure."""
 
-    Example:
-        >>> curve(Summary(title="", question="", arch="", task="", recipe="", command="", rows=()), "ticket")
-        ()
-    """
-    points: list[Point] = []
-    for level in levels(summary):
-        density, found = density_of(summary, level, name), accuracy(summary, name, level)
-        if density and found:
-            points.append(Point(level, density, found, rows_of(summary, name, level)))
-    return tuple(sorted(points, key=lambda point: -point.density))
+    name: str
+    points: tuple[Point, ...]
 
 
-def in_words(summary: Summary) -> str:
+@dataclass(frozen=True)
+class Drawn:
+    """A figure ready to be drawn; `left_out` counts arms that are one too many."""
+
+    curve: Curve
+    title: str
+    arms: tuple[Arm, ...]
+    baseline: Sample | None = None
+    left_out: int = 0
+
+    @property
+    def points(self) -> list[Point]:
+        """The points of all arms."""
+        return [point for arm in self.arms for point in arm.points]
+
+
+def drawn(findings: Findings, curve: Curve) -> Drawn:
+    """The points of a curve; a value of 0 or less has no place on a logarithmic axis and is left out."""
+    arms: dict[str, list[Point]] = {}
+    for labels, rows in grouped(rows_of(findings.rows, curve.where), without=curve.over):
+        inside = [row for row in rows if value_of(row, curve.x) is not None and curve.y in row.numbers]
+        x, found = sampled(inside, curve.x), sampled(inside, curve.y)
+        if not x or not found or found.mean != found.mean or (curve.log_x and x.mean <= 0):
+            continue
+        name = ", ".join(_said(part, labels[part]) for part in curve.arms if part in labels) or spoken(curve.y)
+        arms.setdefault(name, []).append(Point(x.mean, found, tuple(inside), labels))
+    base = sampled(rows_of(findings.rows, curve.baseline), curve.y) if curve.baseline is not None else None
+    title = curve.title or f"{spoken(curve.y).capitalize()} against {spoken(curve.x)}"
+    kept = [Arm(name, tuple(sorted(points, key=lambda point: point.x))) for name, points in arms.items()]
+    return Drawn(curve, title, tuple(kept[:MOST_ARMS]), base, max(0, len(kept) - MOST_ARMS))
+
+
+def _said(name: str, value: str | int | float | bool) -> str:
+    return label_text(value) if name == "name" or type(value) is str else labels_text({name: value})
+
+
+def in_words(figure: Drawn) -> str:
     """What a reader who cannot see the plot needs: where each arm begins and where it ends."""
     said: list[str] = []
-    for name in arms(summary):
-        if points := curve(summary, name):
-            first, last = points[0], points[-1]
-            start = f"{with_n(first.found)} at {density_text(first.density)} of the weights"
-            said.append(f"{name}: {start}, {with_n(last.found)} at {density_text(last.density)}.")
+    for arm in figure.arms:
+        first, last = _ends(arm.points, figure.curve)
+        start, stop = (
+            f"{with_n(figure.curve.y, point.found)} at {spoken(figure.curve.x)} {number_text(figure.curve.x, point.x)}"
+            for point in (first, last)
+        )
+        said.append(f"{arm.name}: {start}, {stop}.")
     return " ".join(said)
+
+
+def _ends(points: Sequence[Point], curve: Curve) -> tuple[Point, Point]:
+    first, last = points[0], points[-1]
+    return (last, first) if curve.x == "density" else (first, last)

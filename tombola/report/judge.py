@@ -1,120 +1,220 @@
-"""Does the ticket win? Each level against the dense network and the controls, paired by seed, at equal density.
+"""What the rows say of each claim: confirmed, contradicted, or undecided at this n, paired and at equal density.
 
-Winning is: not worse than the dense network by more than the margin, *and* better than reinit and than shuffle.
+Tests on differences are judged by `tombola.report.statistics`: fewer than five seeds are clear or undecided, five or
+more are decided by a t interval, corrected by Holm's rule over the claims of a family. A published figure is judged by
+its prediction interval alone.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import bisect
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from tombola.report.statistics import Claim, Sample, Verdict, paired, sample, verdicts
-from tombola.report.summary import Row, Summary
+from scipy import stats
 
-TICKET = "ticket"
-CONTROLS = ("reinit", "shuffle")
-"""The controls that a winning ticket must beat. Others are shown beside it and decide nothing."""
+from tombola.report.claims import Agrees, Better, Claim, NotWorse, Test
+from tombola.report.findings import Findings, Measured, Missing
+from tombola.report.match import Pair, in_pairs, why_no_number, why_none
+from tombola.report.statistics import ALPHA, MOST_SEEDS, Lead, Sample, Verdict, interval, sample, verdict, verdicts
+from tombola.report.wording import density_text, label_text
+
 EQUAL = 0.01
-"""Densities count as equal when they differ by at most this much, relative to the ticket's."""
+"""Densities count as equal when they differ by at most this much, relative to the first."""
+
+Outcome = Literal["confirmed", "contradicted", "undecided", "not measured"]
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """One level, judged: `verdict` on winning, the claims it rests on, and in words what could not be compared."""
+class Tested:
+    """One test and what came of it by itself.
 
-    level: int
-    density: float
-    verdict: Verdict
-    claims: tuple[Claim, ...]
-    missing: tuple[str, ...] = ()
+    Args:
+        here: The number over the rows of `where`; `there` over those of `than`.
+        lead: The paired differences, turned so that more is better; None where nothing could be compared.
+        between: 95 % interval of the mean difference, or of one further run (`Agrees`).
+        why: What could not be compared, and why.
+        note: What was compared in part, and why.
+    """
+
+    test: Test
+    outcome: Literal["holds", "fails", "undecided", "not measured"]
+    here: Sample | None = None
+    there: Sample | None = None
+    lead: Lead | None = None
+    between: tuple[float, float] | None = None
+    why: str = ""
+    note: str = ""
+    dense: bool = False
 
     @property
-    def outcome(self) -> Literal["wins", "loses", "undecided"]:
-        """The verdict in the words of the page; what was not compared with every control cannot have won."""
-        if self.verdict.outcome == "fails":
-            return "loses"
-        return "wins" if self.verdict.outcome == "holds" and not self.missing else "undecided"
+    def n(self) -> int:
+        """How many runs it rests on, such as seeds."""
+        if self.lead is not None:
+            return len(self.lead.differences)
+        return self.here.n if self.here is not None and isinstance(self.test, Agrees) else 0
 
 
-def arms(summary: Summary) -> tuple[str, ...]:
-    """The names that occur, ticket first, then the controls in their usual order, then any others by name.
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict; `needed` is the n that would decide where it is undecided and more would help."""
 
-    Example:
-        >>> arms(Summary(title="", question="", arch="", task="", recipe="", command="", rows=()))
-        ()
-    """
-    found = {row.name for row in summary.rows}
-    usual = tuple(name for name in (TICKET, *CONTROLS) if name in found)
-    return usual + tuple(sorted(found - set(usual)))
+    claim: Claim
+    outcome: Outcome
+    n: int
+    tested: tuple[Tested, ...]
+    basis: Literal["clear", "interval"] = "clear"
+    p: float | None = None
+    needed: int | None = None
 
-
-def levels(summary: Summary) -> tuple[int, ...]:
-    """The levels that occur in any row, in order; level 0 is the dense network."""
-    return tuple(sorted({row.level for row in summary.rows}))
-
-
-def rows_of(summary: Summary, name: str, level: int) -> tuple[Row, ...]:
-    """The rows of one arm at one level, by seed."""
-    found = (row for row in summary.rows if row.name == name and row.level == level)
-    return tuple(sorted(found, key=lambda row: row.seed))
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why tests could not be made, each reason once."""
+        return tuple(dict.fromkeys(tested.why for tested in self.tested if tested.why))
 
 
-def accuracy(summary: Summary, name: str, level: int) -> Sample | None:
-    """Test accuracy over the seeds of one arm at one level, as fractions; None where nothing was measured."""
-    values = [row.test_accuracy for row in rows_of(summary, name, level)]
-    return sample(values) if values else None
+def judge(findings: Findings) -> tuple[Judged, ...]:
+    """Every claim of a study, judged, in the order in which they were made.
 
-
-def density_of(summary: Summary, level: int, name: str = TICKET) -> float | None:
-    """Mean density of one arm at one level; for the ticket, of whatever is there when the ticket is not."""
-    rows = rows_of(summary, name, level)
-    if not rows and name == TICKET:
-        rows = tuple(row for row in summary.rows if row.level == level)
-    return sample([row.density for row in rows]).mean if rows else None
-
-
-def judge(summary: Summary) -> tuple[Judgement, ...]:
-    """One judgement for every level of the ticket but the dense one; the levels are one family (Holm).
+    Raises:
+        Refused: If a test picks two rows for one pair.
 
     Example:
-        >>> judge(Summary(title="", question="", arch="", task="", recipe="", command="", rows=()))
+        >>> judge(Findings(title="", question="", study="", command="", rows=()))
         ()
     """
-    judged = [level for level in levels(summary) if level and rows_of(summary, TICKET, level)]
-    cases = [(level, *_claims(summary, level)) for level in judged]
-    found = verdicts([claims for _, claims, _ in cases])
-    return tuple(
-        Judgement(level, density_of(summary, level) or 0.0, verdict, claims, missing)
-        for (level, claims, missing), verdict in zip(cases, found, strict=True)
-    )
+    tested = [tuple(_test(findings, claim, test) for test in claim.tests) for claim in findings.claims]
+    found: dict[int, Verdict] = {}
+    for family in dict.fromkeys(claim.family for claim in findings.claims):
+        inside = [
+            index
+            for index, claim in enumerate(findings.claims)
+            if claim.family == family and any(test.lead for test in tested[index])
+        ]
+        judged = verdicts([[test.lead for test in tested[index] if test.lead] for index in inside])
+        found.update(zip(inside, judged, strict=True))
+    return tuple(_judged(claim, tested[index], found.get(index)) for index, claim in enumerate(findings.claims))
 
 
-def _claims(summary: Summary, level: int) -> tuple[tuple[Claim, ...], tuple[str, ...]]:
-    tickets = {row.seed: row for row in rows_of(summary, TICKET, level)}
-    claims: list[Claim] = []
-    missing: list[str] = []
-    dense = {row.seed: row.test_accuracy for row in rows_of(summary, TICKET, 0)}
-    if differences := paired(_accuracies(tickets), dense):
-        claims.append(Claim("dense", differences, bound=-summary.margin))
-    else:
-        missing.append("no dense network with the same seeds")
-    for name in CONTROLS:
-        rows = {row.seed: row for row in rows_of(summary, name, level)}
-        shared = rows.keys() & tickets.keys()
-        if not shared:
-            missing.append(f"no {name} with the same seeds")
-            continue
-        if unequal := sorted(seed for seed in shared if not _equal(tickets[seed].density, rows[seed].density)):
-            here, there = (arm[unequal[0]].density for arm in (tickets, rows))
-            missing.append(f"{name} is not at equal density ({there:.4g}, the ticket {here:.4g}, seed {unequal[0]})")
-            continue
-        differences = paired(_accuracies(tickets), _accuracies(rows))
-        claims.append(Claim(name, differences, bound=0.0, clearance=summary.margin))
-    return tuple(claims), tuple(missing)
+def _judged(claim: Claim, tested: tuple[Tested, ...], found: Verdict | None) -> Judged:
+    figures = [test.outcome for test in tested if isinstance(test.test, Agrees)]
+    said = [*figures, *([found.outcome] if found else [])]
+    unmade = any(test.outcome == "not measured" for test in tested)
+    n = min((test.n for test in tested if test.n), default=0)
+    outcome: Outcome = "undecided"
+    if "fails" in said:
+        outcome = "contradicted"
+    elif all(test.outcome == "not measured" for test in tested):
+        outcome = "undecided" if any(test.here and (test.there or test.lead) for test in tested) else "not measured"
+    elif not unmade and all(word == "holds" for word in said):
+        outcome = "confirmed"
+    more = found.needed if found and found.outcome == "undecided" else None
+    if more is None:
+        more = min((seeds for test in tested if (seeds := _excluding(test))), default=None)
+    judged = Judged(claim, outcome, n, tested, needed=more if outcome == "undecided" else None)
+    return replace(judged, basis=found.basis, p=found.p) if found else judged
 
 
-def _accuracies(rows: Mapping[int, Row]) -> dict[int, float]:
-    return {seed: row.test_accuracy for seed, row in rows.items()}
+def _test(findings: Findings, claim: Claim, test: Test) -> Tested:
+    known: tuple[Measured | Missing, ...] = (*findings.rows, *findings.missing)
+    sides = [test.where] if isinstance(test, Agrees) else [test.where, test.than]
+    picked: list[dict[Pair, Measured]] = []
+    for where in sides:
+        rows = in_pairs(findings.rows, where, test.by, claim.sentence)
+        able = {pair: row for pair, row in rows.items() if test.of in row.numbers}
+        if not able:
+            why = why_no_number(list(rows.values()), test.of) if rows else why_none(known, where)
+            return Tested(test, "not measured", why=why)
+        picked.append(able)
+    if isinstance(test, Agrees):
+        return _agrees(test, _values(test, picked[0]))
+    return _compared(test, picked[0], picked[1])
 
 
-def _equal(ticket: float, other: float) -> bool:
-    return abs(ticket - other) <= EQUAL * ticket
+def _values(test: Test, rows: Mapping[Pair, Measured]) -> list[float]:
+    return _by_run({pair: float(row.numbers[test.of]) for pair, row in rows.items()})
+
+
+def _by_run(values: Mapping[Pair, float]) -> list[float]:
+    """One value a run: pairs of the same run are no independent evidence, so they count together, by their mean."""
+    found: dict[Pair, list[float]] = {}
+    for pair, value in values.items():
+        found.setdefault(pair[:1], []).append(value)
+    return [sum(inside) / len(inside) for inside in found.values()]
+
+
+def _compared(test: Better | NotWorse, here: Mapping[Pair, Measured], there: Mapping[Pair, Measured]) -> Tested:
+    shared = [pair for pair in here if pair in there]
+    both = (sample(_values(test, here)), sample(_values(test, there)))
+    dense = all(row.numbers.get("density") == 1.0 for row in there.values())
+    known = Tested(test, "not measured", *both, dense=dense)
+    what = " and ".join(test.by)
+    if not shared:
+        return replace(known, why=f"no {what} is on both sides, so nothing can be paired")
+    if any(not math.isfinite(side[pair].numbers[test.of]) for pair in shared for side in (here, there)):
+        return replace(known, why=f"{test.of} is not finite in every row (a training diverged)")
+    for pair in shared if test.equal_density == "required" else ():
+        own, other = (side[pair].numbers.get("density") for side in (here, there))
+        if own is not None and other is not None and abs(own - other) > EQUAL * own:
+            both_shown = f"{density_text(own)} and {density_text(other)}"
+            return replace(known, why=f"not at equal density: {both_shown} ({_pair(test.by, pair)})")
+    sign = 1.0 if test.higher else -1.0
+    apart = {pair: here[pair].numbers[test.of] - there[pair].numbers[test.of] for pair in shared}
+    differences = tuple(sign * value for value in _by_run(apart))
+    lead = Lead(test.kind, differences, bound=test.bound, clearance=test.clearance)
+    alone = len(here) + len(there) - 2 * len(shared)
+    note = f"{alone} row{'' if alone == 1 else 's'} without a counterpart left out" if alone else ""
+    return replace(known, outcome=verdict(lead).outcome, lead=lead, between=interval(differences), note=note)
+
+
+def _agrees(test: Agrees, values: Sequence[float]) -> Tested:
+    found = sample(values)
+    if not math.isfinite(found.mean):
+        return Tested(test, "not measured", found, why=f"{test.of} is not finite in every row (a training diverged)")
+    ends = one_more(values, reading=test.published.reading)
+    if ends is None:
+        return Tested(test, "undecided", found)
+    if not ends[0] <= test.published.value <= ends[1]:
+        return Tested(test, "fails", found, between=ends)
+    near = abs(found.mean - test.published.value) <= test.margin + test.published.reading
+    return Tested(test, "holds" if near else "undecided", found, between=ends)
+
+
+def _excluding(tested: Tested) -> int | None:
+    """How many seeds would exclude a published figure, if mean and spread stay as they are; None if none would."""
+    test, found = tested.test, tested.here
+    if not isinstance(test, Agrees) or tested.outcome != "undecided" or found is None:
+        return None
+    if found.sd is None:
+        return 2
+    off = abs(found.mean - test.published.value) - test.published.reading
+    if _reach(found.sd, MOST_SEEDS) >= off:
+        return None
+    seeds = range(found.n + 1, MOST_SEEDS + 1)  # The reach falls with n.
+    return seeds[bisect.bisect_left(seeds, True, key=lambda n: _reach(found.sd or 0.0, n) < off)]
+
+
+def _reach(sd: float, n: int) -> float:
+    """Half the width of Student's prediction interval for one more run."""
+    return float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * sd * math.sqrt(1 + 1 / n)
+
+
+def one_more(values: Sequence[float], *, reading: float = 0.0) -> tuple[float, float] | None:
+    """Where one further run would lie with 95 %, widened by a reading error; None for a single value.
+
+    Mean ± (t(n - 1) sd sqrt(1 + 1/n) + reading).
+
+    Example:
+        >>> low, high = one_more([1.0, 2.0, 3.0])
+        >>> round(low, 3), round(high, 3)
+        (-2.968, 6.968)
+    """
+    found = sample(values)
+    if found.sd is None:
+        return None
+    reach = _reach(found.sd, found.n) + reading
+    return found.mean - reach, found.mean + reach
+
+
+def _pair(by: tuple[str, ...], pair: Pair) -> str:
+    return ", ".join(f"{name} {label_text(value)}" for name, value in zip(by, pair, strict=True) if value is not None)

@@ -1,63 +1,96 @@
-"""The smaller figures: the density of each layer over the levels, and the masks themselves."""
+"""The smaller figures: the density of each layer over the levels, and the pictures that belong to rows."""
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from tombola.report.claims import Label
+from tombola.report.findings import Findings, Measured, Picture
+from tombola.report.gather import grouped, label_values, varying
+from tombola.report.links import to_key
 from tombola.report.statistics import sample
-from tombola.report.summary import Picture, Summary
 from tombola.report.svg import tag
-from tombola.report.wording import density_text, percent_number
+from tombola.report.wording import density_text, label_text, labels_text, percent_number
 
 SHADES = 10
-"""How many strengths of colour a picture of a mask is drawn with."""
+"""How many strengths of colour a picture is drawn with."""
+MOST_PICTURES = 72
 
 
-def layers_svg(summary: Summary, *, width: int) -> Markup:
-    """One line a layer, one column a level, each cell the mean density over the seeds in percent.
+@dataclass(frozen=True)
+class Heat:
+    """Density by layer for the rows that share a name: layer -> level -> mean over the seeds."""
 
-    The stronger the colour the more of the layer is kept, on a logarithmic scale. Empty text when nothing is known.
+    title: str
+    along: str
+    columns: tuple[str, ...]
+    lines: Mapping[str, Mapping[str, float]]
+
+
+def heats(findings: Findings) -> tuple[Heat, ...]:
+    """One map of densities for each set of rows that share all labels but seed and level, titled by what varies."""
+    rows = [row for row in findings.rows if "layers" in row.tables]
+    found: list[Heat] = []
+    vary = varying(rows, without=("seed", "level"))
+    for labels, inside in grouped(rows, without=("seed", "level")):
+        levels: list[Label | None] = [*label_values(inside, "level")] or [None]
+        values: dict[str, dict[str, list[float]]] = {}
+        for row in inside:
+            column = label_text(row.labels["level"]) if "level" in row.labels else ""
+            for line in row.tables["layers"]:
+                layer, density = line.get("layer"), line.get("density")
+                if isinstance(layer, str) and isinstance(density, int | float):
+                    values.setdefault(layer, {}).setdefault(column, []).append(float(density))
+        columns = tuple("" if level is None else label_text(level) for level in levels)
+        means = {layer: {at: sample(seen).mean for at, seen in line.items()} for layer, line in values.items()}
+        if means:
+            found.append(
+                Heat(
+                    labels_text({name: labels[name] for name in vary if name in labels}),
+                    "level" if columns != ("",) else "",
+                    columns,
+                    means,
+                )
+            )
+    return tuple(found)
+
+
+def heat_svg(heat: Heat, *, width: int) -> Markup:
+    """One line a layer, one column a level, each cell the mean density in percent.
+
+    The stronger the colour the more of the layer is kept, on a logarithmic scale.
     """
-    names = tuple(dict.fromkeys(layer.layer for layer in summary.layers))
-    columns = sorted({layer.level for layer in summary.layers})
-    if not names:
-        return Markup("")
     left, top, tall = (150, 26, 34) if width > 500 else (78, 24, 30)
-    wide = (width - left) / len(columns)
-    found = {name: {level: _mean(summary, name, level) for level in columns} for name in names}
-    lowest = min((value for line in found.values() for value in line.values() if value), default=1.0)
-    head = [_words(str(level), left + wide * (at + 0.5), 14) for at, level in enumerate(columns)]
-    parts = [tag("text", "level", x=left - 10, y=14, text_anchor="end"), *head]
-    for at, name in enumerate(names):
+    wide = (width - left) / len(heat.columns)
+    lowest = min((value for line in heat.lines.values() for value in line.values() if value), default=1.0)
+    step = math.ceil(15 / wide)
+    head = [_words(text, left + wide * (at + 0.5), 14) for at, text in enumerate(heat.columns) if at % step == 0]
+    parts = [tag("text", heat.along, x=left - 10, y=14, text_anchor="end"), *head]
+    for at, (name, line) in enumerate(heat.lines.items()):
         y = top + at * tall
-        shown = _shortened(name.removesuffix(".weight"), 20 if width > 500 else 10)
+        shown = shortened(name.removesuffix(".weight"), 20 if width > 500 else 10)
         parts.append(tag("text", tag("title", name), shown, x=left - 10, y=y + tall / 2 + 4, text_anchor="end"))
-        for column, level in enumerate(columns):
-            value = found[name][level]
-            if value is not None:
-                parts.append(_cell(left + column * wide, y, wide, tall, value, lowest, f"{name}, level {level}"))
-    label = f"Density of {len(names)} layers over {len(columns)} levels, in percent. " + " ".join(
-        f"{name}: {_span(found[name])}." for name in names
-    )
-    height = top + tall * len(names) + 2
+        for column, level in enumerate(heat.columns):
+            if level in line:
+                said = f"{name}, level {level}" if level else name
+                parts.append(_cell(left + column * wide, y, wide, tall, line[level], lowest, said))
+    spans = " ".join(f"{name}: {_span([*line.values()])}." for name, line in heat.lines.items())
+    label = f"Density of {len(heat.lines)} layers over {len(heat.columns)} levels, in percent. {spans}"
+    height = top + tall * len(heat.lines) + 2
     return tag("svg", *parts, viewBox=f"0 0 {width} {height}", role="img", aria_label=label, class_="layers")
 
 
-def _mean(summary: Summary, name: str, level: int) -> float | None:
-    values = [layer.density for layer in summary.layers if layer.layer == name and layer.level == level]
-    return sample(values).mean if values else None
-
-
-def _span(line: dict[int, float | None]) -> str:
-    values = [value for value in line.values() if value is not None]
+def _span(values: Sequence[float]) -> str:
     return f"from {density_text(values[0])} to {density_text(values[-1])}"
 
 
-def _shortened(name: str, most: int) -> str:
+def shortened(name: str, most: int) -> str:
     """Both ends of a long name: the start says which stage, the end says what.
 
     Example:
-        >>> _shortened("stages.0.1.conv1.weight", 12)
+        >>> shortened("stages.0.1.conv1.weight", 12)
         'stages…eight'
     """
     return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - most // 2 + 1 :]}"
@@ -89,8 +122,37 @@ def _number(value: float, wide: float) -> str:
     return ""
 
 
-def mask_svg(picture: Picture) -> Markup:
-    """One mask as a grid of squares; full colour is the largest value of this picture, so that sparse ones show."""
+@dataclass(frozen=True)
+class Album:
+    """Pictures of the rows that share all labels but the level, dense to sparse; `left_out` counts those too many."""
+
+    title: str
+    caption: str
+    pictures: tuple[tuple[Measured, Picture], ...]
+    left_out: int = 0
+
+
+def albums(findings: Findings) -> tuple[Album, ...]:
+    """An album for every picture's name and every set of rows that share all labels but the level."""
+    found: list[Album] = []
+    rows = [row for row in findings.rows if row.pictures]
+    vary = varying(rows, without=("level",))
+    room = MOST_PICTURES
+    for labels, inside in grouped(rows, without=("level",)):
+        for name in dict.fromkeys(picture.name for row in inside for picture in row.pictures):
+            shown = [(row, picture) for row in inside for picture in row.pictures if picture.name == name]
+            shown.sort(key=lambda item: -float(item[0].numbers.get("density", 0.0)))
+            kept = shown[: max(room, 0)]
+            room -= len(kept)
+            if kept:
+                apart = {label: labels[label] for label in vary if label in labels}
+                title = f"{name}: {labels_text(apart)}" if apart else name
+                found.append(Album(title, kept[0][1].caption, tuple(kept), len(shown) - len(kept)))
+    return tuple(found)
+
+
+def picture_svg(row: Measured, picture: Picture) -> Markup:
+    """A picture as a grid of squares; full colour is its largest value, so that sparse ones show."""
     top = max(max(line) for line in picture.values)
     pieces: list[list[str]] = [[] for _ in range(SHADES + 1)]
     for y, line in enumerate(picture.values):
@@ -106,16 +168,16 @@ def mask_svg(picture: Picture) -> Markup:
         if shade and found
     ]
     box = f"0 0 {len(picture.values[0])} {len(picture.values)}"
-    said = f"{picture.caption}: {picture.name}, seed {picture.seed}, level {picture.level}"
-    label = f"{said}, {density_text(picture.density)} of the weights kept; full colour is {density_text(top)}"
-    return tag("svg", tag("title", label), *drawn, viewBox=box, role="img", aria_label=label, class_="mask")
+    label = f"{picture.caption}: {labels_text(row.labels)}; full colour is {density_text(top)}"
+    drawing = tag("svg", tag("title", label), *drawn, viewBox=box, role="img", aria_label=label, class_="mask")
+    return tag("a", drawing, href=to_key(row.key))
 
 
 def strongest(picture: Picture) -> str:
-    """What full colour stands for in `mask_svg`.
+    """What full colour stands for in `picture_svg`.
 
     Example:
-        >>> strongest(Picture(seed=0, name="ticket", level=1, density=0.5, values=((0.0, 0.4),), caption="c"))
+        >>> strongest(Picture(name="first layer", values=((0.0, 0.4),), caption="c"))
         '40 %'
     """
     return f"{percent_number(max(max(line) for line in picture.values))} %"

@@ -68,7 +68,7 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> tuple[flo
 
 
 @dataclass(frozen=True)
-class Claim:
+class Lead:
     """That the true mean difference is above `bound`, with the differences, one a seed, that speak to it.
 
     Args:
@@ -97,21 +97,21 @@ class Claim:
         return float(2 * stats.t.sf(abs(self.gap) / (found.sd / math.sqrt(found.n)), found.n - 1))
 
 
-def needed(claim: Claim, *, alpha: float = ALPHA) -> int | None:
-    """How many seeds would decide the claim, if mean and spread stay as they are; at least five.
+def needed(lead: Lead, *, alpha: float = ALPHA) -> int | None:
+    """How many seeds would decide a lead, if mean and spread stay as they are; at least five.
 
     The smallest n with t(n - 1) * sd / sqrt(n) < |mean - bound|. None when no reasonable number would.
 
     Example:
-        >>> needed(Claim("better", (0.5, 1.5, 1.0), bound=0.0)), needed(Claim("better", (1.0, -1.0), bound=0.0))
+        >>> needed(Lead("better", (0.5, 1.5, 1.0), bound=0.0)), needed(Lead("better", (1.0, -1.0), bound=0.0))
         (5, None)
     """
-    found = sample(claim.differences)
+    found = sample(lead.differences)
     if found.sd is None:
         return FEW
 
     def decides(n: int) -> bool:
-        return float(stats.t.ppf(1 - alpha / 2, n - 1)) * (found.sd or 0.0) / math.sqrt(n) < abs(claim.gap)
+        return float(stats.t.ppf(1 - alpha / 2, n - 1)) * (found.sd or 0.0) / math.sqrt(n) < abs(lead.gap)
 
     if not decides(MOST_SEEDS):
         return None
@@ -151,64 +151,64 @@ class Verdict:
     needed: int | None = None
 
 
-def verdict(*claims: Claim, alpha: float = ALPHA) -> Verdict:
-    """The verdict on one statement: that all these claims hold together.
+def verdict(*leads: Lead, alpha: float = ALPHA) -> Verdict:
+    """The verdict on one statement: that all these leads hold together.
 
     Example:
-        >>> verdict(Claim("not worse", (0.001, 0.0, -0.001), bound=-0.002)).outcome
+        >>> verdict(Lead("not worse", (0.001, 0.0, -0.001), bound=-0.002)).outcome
         'holds'
     """
-    return verdicts([claims], alpha=alpha)[0]
+    return verdicts([leads], alpha=alpha)[0]
 
 
-def verdicts(family: Sequence[Sequence[Claim]], *, alpha: float = ALPHA) -> tuple[Verdict, ...]:
-    """A verdict on each statement of a family; a statement holds when all of its claims do.
+def verdicts(family: Sequence[Sequence[Lead]], *, alpha: float = ALPHA) -> tuple[Verdict, ...]:
+    """A verdict on each statement of a family; a statement holds when all of its leads do.
 
-    All must hold, so the weakest p value counts and needs no correction within the statement. One failed claim is
-    enough to fail, so there the strongest p value counts, times the number of claims. Holm's rule then runs over the
+    All must hold, so the weakest p value counts and needs no correction within the statement. One failed lead is
+    enough to fail, so there the strongest p value counts, times the number of leads. Holm's rule then runs over the
     statements that have five seeds or more.
 
     Example:
-        >>> sure, split = Claim("better", (1.0, 1.1), bound=0.0), Claim("better", (1.0, -1.0), bound=0.0)
+        >>> sure, split = Lead("better", (1.0, 1.1), bound=0.0), Lead("better", (1.0, -1.0), bound=0.0)
         >>> [found.outcome for found in verdicts([[sure], [sure, split]])]
         ['holds', 'undecided']
     """
-    tested = [index for index, claims in enumerate(family) if claims and _n(claims) >= FEW]
+    tested = [index for index, leads in enumerate(family) if leads and _n(leads) >= FEW]
     adjusted = dict(zip(tested, holm([_p(family[index]) for index in tested]), strict=True))
     found: list[Verdict] = []
-    for index, claims in enumerate(family):
-        n, p = _n(claims), adjusted.get(index)
-        outcome = _clear(claims) if p is None else "undecided" if p > alpha else _side(claims)
-        more = _needed(claims, alpha / len(family)) if outcome == "undecided" else None
+    for index, leads in enumerate(family):
+        n, p = _n(leads), adjusted.get(index)
+        outcome = _clear(leads) if p is None else "undecided" if p > alpha else _side(leads)
+        more = _needed(leads, alpha / len(family)) if outcome == "undecided" else None
         found.append(Verdict(outcome, "clear" if p is None else "interval", n, p, more))
     return tuple(found)
 
 
-def _n(claims: Sequence[Claim]) -> int:
-    return min((len(claim.differences) for claim in claims), default=0)
+def _n(leads: Sequence[Lead]) -> int:
+    return min((len(lead.differences) for lead in leads), default=0)
 
 
-def _side(claims: Sequence[Claim]) -> Literal["holds", "fails"]:
-    return "holds" if all(claim.gap > 0 for claim in claims) else "fails"
+def _side(leads: Sequence[Lead]) -> Literal["holds", "fails"]:
+    return "holds" if all(lead.gap > 0 for lead in leads) else "fails"
 
 
-def _p(claims: Sequence[Claim]) -> float:
-    against = [claim.p for claim in claims if claim.gap <= 0]
-    return min(1.0, len(claims) * min(against)) if against else max(claim.p for claim in claims)
+def _p(leads: Sequence[Lead]) -> float:
+    against = [lead.p for lead in leads if lead.gap <= 0]
+    return min(1.0, len(leads) * min(against)) if against else max(lead.p for lead in leads)
 
 
-def _clear(claims: Sequence[Claim]) -> Literal["holds", "fails", "undecided"]:
+def _clear(leads: Sequence[Lead]) -> Literal["holds", "fails", "undecided"]:
     """One seed has no spread and nothing to agree with, so it is never clear."""
-    able = [claim for claim in claims if len(claim.differences) > 1]
-    if any(max(claim.differences) < claim.bound - claim.clearance for claim in able):
+    able = [lead for lead in leads if len(lead.differences) > 1]
+    if any(max(lead.differences) < lead.bound - lead.clearance for lead in able):
         return "fails"
-    above = all(min(claim.differences) > claim.bound + claim.clearance for claim in able)
-    return "holds" if able and len(able) == len(claims) and above else "undecided"
+    above = all(min(lead.differences) > lead.bound + lead.clearance for lead in able)
+    return "holds" if able and len(able) == len(leads) and above else "undecided"
 
 
-def _needed(claims: Sequence[Claim], alpha: float) -> int | None:
-    against = [claim for claim in claims if claim.gap <= 0]
+def _needed(leads: Sequence[Lead], alpha: float) -> int | None:
+    against = [lead for lead in leads if lead.gap <= 0]
     if against:
-        return min((n for claim in against if (n := needed(claim, alpha=alpha / len(claims)))), default=None)
-    each = [needed(claim, alpha=alpha) for claim in claims]
+        return min((n for lead in against if (n := needed(lead, alpha=alpha / len(leads)))), default=None)
+    each = [needed(lead, alpha=alpha) for lead in leads]
     return None if None in each else max((n for n in each if n), default=None)

@@ -1,111 +1,88 @@
-"""LeNet-300-100 on MNIST, reset to the start: does a ticket at 3.5 % and 0.92 % of the weights do what was published?
+"""LeNet-300-100 on MNIST, reset to the start
 
-python -m tombola.studies.lenet_mnist --out results/lenet-mnist
+The LeNet ladder of Maene et al. 2021 (arXiv 2106.06955) against its reinit; about an hour on two cores. The published
+figures are single runs, read off a plot to 0.2 points; each is compared with the interval in which one further run of
+ours would lie.
 
-The figures of Maene et al. 2021 are single runs, read off a plot to 0.2 points; each is compared with the interval in
-which one more run of ours would lie.
+tombola run lenet_mnist && tombola report lenet_mnist
 """
 
-import dataclasses
-import math
-import pathlib
-import statistics
+from collections.abc import Iterator
+from typing import Any
 
-from scipy import stats
-
+from tombola import (
+    Agrees,
+    Better,
+    Claim,
+    Curve,
+    Goal,
+    Pivot,
+    Published,
+    Seeds,
+    anatomy,
+    carry,
+    defer,
+    find,
+    prove,
+    row,
+    train,
+)
 from tombola.archs.mlp import Mlp
-from tombola.core.files import write_bytes
-from tombola.report import figures, table
-from tombola.report.summary import Summary
-from tombola.studies.ladder import Ladder
-from tombola.studies.show import Settings, entry, show
+from tombola.moves.controls import Reinit, Shuffle
 from tombola.tasks.mnist import Mnist
 from tombola.train.recipes import LeNet
 
-READING = 0.2  # Points: how exactly the published plot can be read.
-PUBLISHED = {("ticket", 15): 98.35, ("ticket", 21): 97.84, ("reinit", 15): 98.07, ("reinit", 21): 96.85}
+QUESTION = (
+    "Do tickets of LeNet-300-100 on MNIST beat their reinit, and by how much, at 3.5 % and 0.92 % of the weights?"
+)
+SOURCE = "Maene et al. 2021, LeNet, read off a plot"
+READING = 0.002
+"""How exactly the published plot can be read: 0.2 points."""
+PUBLISHED = {("ticket", 15): 0.9835, ("ticket", 21): 0.9784, ("reinit", 15): 0.9807, ("reinit", 21): 0.9685}
+CONTROLS = {"reinit": Reinit, "shuffle": Shuffle}
+DENSE = {"name": "ticket", "level": 0}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LenetSettings(Settings):
-    """The LeNet ladder of Maene et al. 2021 on real MNIST, against reinit; about an hour on two cores."""
-
-    levels: int = 21
-    """Cuts; each keeps 0.8 of the living weights."""
-    store: str = "runs/lenet-mnist"
-    """Where finished trainings are kept; a second call runs only what is missing."""
-    out: str = "results/lenet-mnist"
-    """The folder to write: rows, plot, page, comparison."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """One published figure beside ours, in percent of the test set.
-
-    `low` and `high` bound where a single further run of ours would lie with 95 % (Student's t, n - 1 degrees of
-    freedom), widened by the reading error of the plot.
-    """
-
-    name: str
-    level: int
-    published: float
-    mean: float
-    sd: float
-    n: int
-    low: float
-    high: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the published run could be one of ours."""
-        return self.low <= self.published <= self.high
+def goals(
+    *, levels: int = 21, seeds: tuple[int, ...] = (0, 1, 2), controls: tuple[str, ...] = ("reinit",)
+) -> Iterator[Goal]:
+    """Tickets level by level with their controls; each cut keeps 0.8 of the living weights."""
+    task, recipe = Mnist(), LeNet()
+    for seed in seeds:
+        trained = []
+        tickets = list(find(Mlp(), task, recipe, levels=levels, keep=0.8, seeds=Seeds(seed), call=defer))
+        for level, ticket in enumerate(tickets):
+            arms: dict[str, Any] = {"ticket": ticket}
+            for name in controls if level else ():
+                arms[name] = defer(carry, ticket=ticket, by=CONTROLS[name](seed=seed))
+            for name, start in arms.items():
+                end = defer(train, ticket=start, task=task, recipe=recipe, seeds=Seeds(seed))
+                yield row(end, seed=seed, level=level, name=name)
+                trained += [end] if name == "ticket" else []
+            yield row(defer(anatomy, ticket=ticket), seed=seed, level=level, probe="anatomy")
+        yield row(defer(prove, ticket=tickets[-1], parents=tuple(trained)), seed=seed, level=levels, probe="proof")
 
 
-def compare(summary: Summary) -> list[Comparison]:
-    """Every published figure for which there are runs of ours, two or more."""
-    found: list[Comparison] = []
-    for (name, level), published in PUBLISHED.items():
-        ours = [100 * row.test_accuracy for row in summary.rows if (row.name, row.level) == (name, level)]
-        if len(ours) < 2:
-            continue
-        mean, sd, n = statistics.fmean(ours), statistics.stdev(ours), len(ours)
-        reach = float(stats.t.ppf(0.975, n - 1)) * sd * math.sqrt(1 + 1 / n) + READING
-        found.append(Comparison(name, level, published, mean, sd, n, mean - reach, mean + reach))
-    return found
+def claims(*, levels: int) -> Iterator[Claim]:
+    """The paper's four figures, and what it says of them: tickets beat their reinit, the more the sparser."""
+    for (name, level), value in PUBLISHED.items():
+        if level <= levels:
+            published = Published(value=value, source=SOURCE, reading=READING)
+            sentence = f"{name} at {0.8**level:.2%} of the weights reaches {value:.2%}"
+            test = Agrees(where={"name": name, "level": level}, published=published)
+            yield Claim(sentence, tests=(test,), family="published figures")
+    for level in (15, 21):
+        if level <= levels:
+            ticket, reinit = ({"name": name, "level": level} for name in ("ticket", "reinit"))
+            sentence = f"at {0.8**level:.2%} of the weights the ticket beats its reinit"
+            yield Claim(sentence, tests=(Better(where=ticket, than=reinit),), family="ticket against reinit")
 
 
-def table_of(comparisons: list[Comparison]) -> str:
-    """The comparison as a Markdown table."""
-    lines = ["| network | level | remaining | published | ours, mean ± sd (n) | difference | one more run | agree |"]
-    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for c in comparisons:
-        remaining, ours = f"{100 * 0.8**c.level:.2f} %", f"{c.mean:.2f} ± {c.sd:.2f} ({c.n})"
-        rest = f"{c.mean - c.published:+.2f} | {c.low:.2f} to {c.high:.2f} | {'yes' if c.agrees else 'no'}"
-        lines.append(f"| {c.name} | {c.level} | {remaining} | {c.published:.2f} | {ours} | {rest} |")
-    return "\n".join(lines) + "\n"
+def figures() -> Iterator[Curve]:
+    """Accuracy against density."""
+    yield Curve(x="density", y="test_accuracy", by="name", baseline=DENSE, title="Accuracy against density")
 
 
-def main(settings: LenetSettings) -> None:
-    """Run what the store lacks; write rows.csv, summary.json, accuracy.png, report.html and comparison.md."""
-    out = pathlib.Path(settings.out)
-    ladder = Ladder(
-        Mlp(), Mnist(), LeNet(), levels=settings.levels, keep=0.8, controls=("reinit",), seeds=settings.seeds
-    )
-    summary = show(
-        ladder,
-        settings,
-        page_file=str(out / "report.html"),
-        title="LeNet-300-100 on MNIST, reset to the start",
-        question="Do tickets of LeNet-300-100 on MNIST beat their reinit, and by how much, at 3.5 % and 0.92 %?",
-        command="python -m tombola.studies.lenet_mnist --out results/lenet-mnist",
-    )
-    comparison = table_of(compare(summary))
-    write_bytes(out / "rows.csv", table.to_csv(summary.rows).encode())
-    write_bytes(out / "summary.json", summary.to_json().encode())
-    write_bytes(out / "comparison.md", comparison.encode())
-    figures.save_figure(summary, out / "accuracy.png")
-    print(comparison)
-
-
-if __name__ == "__main__":
-    entry(main, LenetSettings)
+def tables() -> Iterator[Pivot]:
+    """Level by level."""
+    yield Pivot(lines="level", columns="name", title="Level by level")

@@ -12,6 +12,9 @@ from tombola.core.call import Call
 from tombola.core.errors import Refused
 from tombola.core.machine import Machine
 
+ROOMS = frozenset({"blobs", "damaged", "locks", "noted", "partial", "studies", "tmp"})
+"""Folders of a store that hold something else than the results of the step of that name."""
+
 
 @runtime_checkable
 class Listener(Protocol):
@@ -26,18 +29,26 @@ def deaf(happening: str, call: Call, **facts: Any) -> None:
     """The listener that hears nothing."""
 
 
+@dataclasses.dataclass
+class Meter:
+    """What a call took, as far as it counts that itself: floating-point operations, by convention."""
+
+    flops: float = 0.0
+
+
 @dataclasses.dataclass(frozen=True)
 class Context:
     """Where and how a call runs; nothing in it may change the result.
 
     `scratch` is a folder for half-done work, if there is one: a call that finds its own there goes on from it. `call`
-    is the call that runs.
+    is the call that runs, `meter` takes what it counts.
     """
 
     machine: Machine = Machine()
     scratch: pathlib.Path | None = None
     listen: Listener = deaf
     call: Call | None = None
+    meter: Meter = dataclasses.field(default_factory=Meter)
 
     def tell(self, **facts: Any) -> None:
         """Say how far the call is."""
@@ -51,9 +62,15 @@ class Step:
     def __init__(
         self, function: Callable[..., Any], name: str, version: int, prepare: Callable[..., Any] | None
     ) -> None:
+        if name in ROOMS:
+            raise Refused(
+                f"no step can be called '{name}': a store keeps other things in its folder '{name}'. Taken are "
+                f"{', '.join(sorted(ROOMS))}."
+            )
         self.function, self.name, self.version, self.prepare = function, name, version, prepare
         self.signature = inspect.signature(function)
-        self.result: type[Artifact] = inspect.get_annotations(function, eval_str=True)["return"]
+        self.hints: dict[str, Any] = inspect.get_annotations(function, eval_str=True)
+        self.result: type[Artifact] = self.hints["return"]
         self.takes_context = "context" in self.signature.parameters
         functools.update_wrapper(self, function)
 
@@ -103,7 +120,7 @@ def step(
     """Make a function a step.
 
     Args:
-        name: Its name in keys and texts.
+        name: Its name in keys and texts; those of a store's own folders are refused.
         version: Bump it when the same arguments come to give another result; keys change with it.
         prepare: Rewrites the arguments before the key is made (epochs to steps, say).
     """

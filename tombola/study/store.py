@@ -1,17 +1,17 @@
 """A store: key -> artifact, on disk, written whole or not at all.
 
-    runs/train/0123456789abcdef/record.json    the call in text, its inputs, the header, checksums, provenance
+    runs/train/0123456789abcdef/record.json    the call, its inputs, numbers, checks, checksums, provenance
                                 weights.safetensors, rows.jsonl
     runs/blobs/<sha256>.safetensors            tensors that several artifacts share, once
-    runs/partial/<function>/<key>/             half-done work, taken up again
+    runs/noted/<function>/<key>.json           records without artifacts: rows that were imported
+    runs/partial/<function>-<key>/             half-done work, taken up again
     runs/damaged/                              what a checksum found out, set aside
 
-A folder is written under `tmp` and renamed, so that it exists means that it is complete. Two processes may use one
-store: a lock for each key decides who runs a call, the other waits and loads.
+A folder is written under `tmp` and renamed, so that it exists means that it is complete. Several processes may use one
+store: a lock for each key decides who runs a call, the others wait and load. A process that dies lets go of its locks.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -19,21 +19,28 @@ import shutil
 import time
 import uuid
 from collections.abc import Generator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import filelock
-import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor
 
-from tombola.core.artifact import Artifact, Parts
+from tombola.core.artifact import Artifact
 from tombola.core.call import Call
+from tombola.core.canon import KEY_DIGITS
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.machine import Machine
-from tombola.study import provenance
-from tombola.study.step import Context, Listener, Step, deaf
+from tombola.study import provenance, shelf
+from tombola.study.record import read_json, seal, unseal
+from tombola.study.step import ROOMS, Context, Listener, Meter, Step, deaf
 
-STORE_VERSION = 1
+STORE_VERSION = 2
+
+
+class Busy(Exception):
+    """Another process is running the call."""
+
+
+class Unwritable(Failed):
+    """Nothing can be kept: the disk is full, or may not be written."""
 
 
 class Store:
@@ -60,7 +67,7 @@ class Store:
         self.folder, self.machine, self.listen = pathlib.Path(folder), machine, listen
         marker = self.folder / "store.json"
         if marker.exists():
-            version = _json(marker).get("version")
+            version = read_json(marker).get("version")
             if version != STORE_VERSION:
                 raise Refused(
                     f"{self.folder} is a store of version {version}; this tombola keeps version {STORE_VERSION}. "
@@ -69,41 +76,67 @@ class Store:
 
     def __call__(self, function: Step, *args: Any, **kwargs: Any) -> Any:
         """The result of a call: loaded if it is here, else made, kept and returned."""
-        call = function.call(*args, **kwargs)
+        return self.make(function, function.call(*args, **kwargs))
+
+    def make(self, function: Step, call: Call, *, wait: bool = True) -> Any:
+        """The result of a call of a step, loaded or made.
+
+        Args:
+            wait: Whether to wait if another process is making it.
+
+        Raises:
+            Busy: If another process is, and `wait` is false.
+            Failed: If the result cannot be written.
+        """
         scratch = self._path("partial", call.key)
         found = self._load(function, call)
         if found is not None:
             if scratch.exists():  # Whoever made it was killed before it could tidy up.
                 shutil.rmtree(scratch, ignore_errors=True)
             return found
-        self._prepare()
-        with self._locked(call.key):
+        self.prepare()
+        with self._locked(call.key, wait):
             found = self._load(function, call)  # Another process may have made it while this one waited.
             if found is not None:
                 return found
-            started = time.perf_counter()
-            result = function.run(call, Context(self.machine, scratch, self.listen))
-            self._keep(call, result, seconds=time.perf_counter() - started)
+            started, context = time.perf_counter(), Context(self.machine, scratch, self.listen)
+            result = function.run(call, context)
+            self._keep(call, result, seconds=time.perf_counter() - started, meter=context.meter)
             shutil.rmtree(scratch, ignore_errors=True)
             return result
 
-    def keys(self) -> list[str]:
+    def present(self) -> set[str]:
         """The keys of everything that is here."""
-        records = self.folder.glob("*/*/record.json")
-        return sorted(
-            f"{path.parent.parent.name}:{path.parent.name}" for path in records if len(path.parent.name) == 16
-        )
+        found: set[str] = set()
+        for room in _folders(self.folder):
+            if room not in ROOMS:
+                names = _folders(self.folder / room)
+                found.update(f"{room}:{name}" for name in names if len(name) == KEY_DIGITS)
+        return found
+
+    def keys(self) -> list[str]:
+        """The keys of everything that is here, sorted."""
+        return sorted(self.present())
+
+    def noted(self) -> set[str]:
+        """The keys of rows that were imported: their numbers are known, their artifacts are not here."""
+        paths = (self.folder / "noted").glob("*/*.json")
+        return {f"{path.parent.name}:{path.stem}" for path in paths}
 
     def record(self, key: str) -> dict[str, Any]:
-        """What is written about a stored result.
+        """What is written about a stored result, or about an imported row.
 
         Raises:
             Refused: If it is not here.
+            Damaged: If it was altered.
         """
-        path = self._home(key) / "record.json"
-        if not path.exists():
-            raise Refused(f"nothing is stored under {key} in {self.folder}.")
-        return _json(path)
+        function, _, digits = key.partition(":")
+        for path in (self.home(key) / "record.json", self.folder / "noted" / function / f"{digits}.json"):
+            try:
+                return unseal(path.read_bytes(), path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        raise Refused(f"nothing is stored under {key} in {self.folder}.")
 
     def load(self, key: str, kind: type[Artifact]) -> Any:
         """The artifact of a key.
@@ -112,47 +145,29 @@ class Store:
             Refused: If it is not here.
             Damaged: If its files do not match their checksums.
         """
-        record = self.record(key)
-        return kind.from_parts(self._read(key, record))
+        path = self.home(key) / "record.json"
+        if not path.exists():
+            raise Refused(f"nothing is stored under {key} in {self.folder}.")
+        return kind.from_parts(
+            shelf.unpack(self.folder, self.home(key), unseal(path.read_bytes(), path), self.set_aside)
+        )
 
     def _load(self, function: Step, call: Call) -> Any:
-        if not self._home(call.key).exists():
+        if not self.home(call.key).exists():
             return None
         try:
             result = self.load(call.key, function.result)
             if result.key != call.key:  # A key is made of the content too, so an altered header gives another.
-                raise Damaged(f"{self._home(call.key)} holds {result.key}, not {call.key}.")
+                raise Damaged(f"{self.home(call.key)} holds {result.key}, not {call.key}.")
         except (Damaged, OSError, ValueError) as error:
-            aside = self._aside(self._home(call.key))
+            aside = self.set_aside(self.home(call.key))
             self.listen("damaged", call, error=str(error), aside=str(aside))
             return None
         self.listen("loaded", call, result=result)
         return result
 
-    def _read(self, key: str, record: Mapping[str, Any]) -> Parts:
-        home = self._home(key)
-        if missing := [name for name in ("files", "groups", "header") if not isinstance(record.get(name), dict)]:
-            raise Damaged(f"the record in {home} has no {missing[0]}.")
-        files: dict[str, bytes] = {}
-        for name, checksum in record["files"].items():
-            path = home / name if not name.startswith("blobs/") else self.folder / name
-            try:
-                data = path.read_bytes()
-            except FileNotFoundError as error:
-                raise Damaged(f"{path} is missing from the store.") from error
-            if hashlib.sha256(data).hexdigest() != checksum:
-                if path.parent.name == "blobs":  # Else its name would keep a sound one from being written.
-                    self._aside(path)
-                raise Damaged(f"{path} does not match its checksum.")
-            files[name] = data
-        try:
-            groups = {group: safetensors.torch.load(files[name]) for group, name in record["groups"].items()}
-        except (SafetensorError, KeyError) as error:
-            raise Damaged(f"{home} cannot be read: {error}") from error
-        rows = tuple(json.loads(line) for line in files.get("rows.jsonl", b"").splitlines())
-        return Parts(record["header"], groups, rows)
-
-    def _aside(self, path: pathlib.Path) -> pathlib.Path:
+    def set_aside(self, path: pathlib.Path) -> pathlib.Path:
+        """Move something damaged out of the way, so that it is made again."""
         aside = self.folder / "damaged" / f"{path.parent.name}-{path.name}-{uuid.uuid4().hex[:8]}"
         try:
             aside.parent.mkdir(parents=True, exist_ok=True)
@@ -167,10 +182,12 @@ class Store:
         return aside
 
     @contextlib.contextmanager
-    def _locked(self, key: str) -> Generator[None]:
+    def _locked(self, key: str, wait: bool) -> Generator[None]:
         lock = filelock.FileLock(self._path("locks", key).with_suffix(".lock"))
         try:
-            lock.acquire()
+            lock.acquire(blocking=wait)
+        except filelock.Timeout as error:
+            raise Busy(key) from error
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -178,69 +195,88 @@ class Store:
         finally:
             lock.release()
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Make the store ready to be written.
+
+        Raises:
+            Unwritable: If it cannot be.
+        """
         try:
             for name in ("tmp", "locks", "blobs"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             marker = self.folder / "store.json"
             if not marker.exists():
-                _write(marker, json.dumps({"version": STORE_VERSION}).encode())
+                shelf.write(marker, json.dumps({"version": STORE_VERSION}).encode())
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _unwritable(self, error: OSError) -> Failed:
-        return Failed(f"cannot write the store {self.folder}: {error.strerror or error}. Name another (--store).")
+    def _unwritable(self, error: OSError) -> Unwritable:
+        return Unwritable(f"cannot write the store {self.folder}: {error.strerror or error}. Name another (--store).")
 
-    def _keep(self, call: Call, result: Artifact, *, seconds: float) -> None:
-        parts = result.parts()
+    def _keep(self, call: Call, result: Artifact, *, seconds: float, meter: Meter) -> None:
         beside = self.folder / "tmp" / uuid.uuid4().hex
         try:
             beside.mkdir(parents=True)
-            files: dict[str, str] = {}
-            groups: dict[str, str] = {}
-            for group, tensors in parts.groups.items():
-                data = _tensors(tensors)
-                checksum = hashlib.sha256(data).hexdigest()
-                name = f"blobs/{checksum}.safetensors" if group in parts.shared else f"{group}.safetensors"
-                if group not in parts.shared:
-                    _write(beside / name, data)
-                elif not (self.folder / name).exists():
-                    _write(self.folder / name, data)
-                groups[group], files[name] = name, checksum
-            if parts.rows:
-                data = b"".join(json.dumps(row).encode() + b"\n" for row in parts.rows)
-                _write(beside / "rows.jsonl", data)
-                files["rows.jsonl"] = hashlib.sha256(data).hexdigest()
+            packed = shelf.pack(result.parts(), beside)
+            shelf.share(self.folder, packed)
+            took = {
+                "machine": str(self.machine),
+                "device": self.machine.device,
+                "seconds": seconds,
+                "peak_memory": provenance.peak_memory(),
+                "flops": meter.flops,
+                "bytes": packed.size,
+                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            }
             record = {
                 "call": call.text,
                 "key": call.key,
                 "function": call.function,
                 "version": call.version,
+                "arguments": call.canonical,
                 "inputs": call.inputs,
-                "header": parts.header,
-                "groups": groups,
-                "files": files,
-                "provenance": {
-                    **provenance.software(),
-                    **provenance.hardware(),
-                    "machine": str(self.machine),
-                    "seconds": seconds,
-                    "peak_memory": provenance.peak_memory(),
-                    "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                },
+                "numbers": result.numbers(),
+                "checks": result.proofs(),
+                "header": packed.header,
+                "groups": packed.groups,
+                "files": packed.files,
+                "provenance": {**provenance.software(), **provenance.hardware(), **took},
             }
-            _write(beside / "record.json", json.dumps(record, indent=1).encode())
-            home = self._home(call.key)
-            home.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(beside, home)
+            shelf.write(beside / "record.json", seal(record))
+            self._put(call.key, beside, record)
+            shelf.share(
+                self.folder, packed
+            )  # Whoever swept the store may have thought them unused before the record was there.
         except OSError as error:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise Failed(
+            raise Unwritable(
                 f"cannot keep {call.key} in {self.folder}: {error.strerror or error}. Free space there or name another "
                 "store (--store); everything finished before is kept."
             ) from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
-    def _home(self, key: str) -> pathlib.Path:
+    def _put(self, key: str, beside: pathlib.Path, record: Mapping[str, Any]) -> None:
+        """Rename a finished folder to where it belongs, unless an equal one is there.
+
+        Raises:
+            Failed: If another value is there.
+        """
+        home = self.home(key)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(beside, home)
+        except OSError:
+            if not home.exists():
+                raise
+            if not same(record, self.record(key)):
+                raise Failed(
+                    f"two different values under {key}: {home} holds one, and this run made another. Equal calls must "
+                    "give equal results: look for a step that depends on more than its arguments, or for results "
+                    "of another kind of machine in this store (tombola store verify)."
+                ) from None
+
+    def home(self, key: str) -> pathlib.Path:
+        """The folder of a key, whether it is there or not."""
         function, _, digits = key.partition(":")
         return self.folder / function / digits
 
@@ -249,34 +285,14 @@ class Store:
         return self.folder / room / f"{function}-{digits}"
 
 
-def _json(path: pathlib.Path) -> dict[str, Any]:
-    """What a JSON file holds.
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two records tell of the same result: the same tensors and rows, or, without any, the same header."""
+    return one["files"] == other["files"] and (bool(one["files"]) or one["header"] == other["header"])
 
-    Raises:
-        Damaged: If that is no JSON object.
-    """
+
+def _folders(path: pathlib.Path) -> list[str]:
     try:
-        value: Any = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise Damaged(f"{path} is damaged: {error}.") from error
-    if not isinstance(value, dict):
-        raise Damaged(f"{path} is damaged: it holds no JSON object.")
-    return cast(dict[str, Any], value)
-
-
-def _tensors(tensors: Mapping[str, Tensor]) -> bytes:
-    return safetensors.torch.save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()})
-
-
-def _write(path: pathlib.Path, data: bytes) -> None:
-    """Write beside and rename, so that a file that exists is whole, also after a power cut."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+        with os.scandir(path) as found:
+            return [entry.name for entry in found if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []

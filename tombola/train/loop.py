@@ -5,16 +5,15 @@ from typing import Any
 from tombola.core.seeds import Seeds
 from tombola.core.task import Split, Task
 from tombola.core.ticket import Ticket
-from tombola.study import provenance
 from tombola.study.step import Context, step
+from tombola.train.cost import cost_of
 from tombola.train.evaluate import evaluate
-from tombola.train.flops import flops
 from tombola.train.recipe import Recipe
 from tombola.train.run import Run, check, finite, threads
-from tombola.train.trained import Cost, Trained
+from tombola.train.trained import Trained
 
 
-def _in_steps(ticket: Ticket, task: Task, recipe: Recipe, seeds: Seeds) -> dict[str, Any]:
+def _in_steps(ticket: Any, task: Task, recipe: Recipe, seeds: Seeds) -> dict[str, Any]:
     return {"ticket": ticket, "task": task, "recipe": recipe.in_steps(task), "seeds": seeds}
 
 
@@ -41,7 +40,8 @@ def train(
         for split in splits:
             score = evaluate(run.net, task, split, holdout=recipe.holdout, device=run.device)
             scores |= {f"{split}_accuracy": score.accuracy, f"{split}_loss": score.loss}
-    masked = ticket.mask.apply(weights)
+    masked, cost = ticket.mask.apply(weights), cost_of(run)
+    context.meter.flops = cost.flops_dense
     return Trained(
         ticket=ticket,
         task=task,
@@ -55,22 +55,6 @@ def train(
             "dead optimiser state is zero": run.audits > 0,
             "the curve is finite": finite(run.progress.rows),
         },
-        cost=_cost(run),
+        cost=cost,
         lineage=ticket.lineage,
-    )
-
-
-def _cost(run: Run) -> Cost:
-    steps = run.progress.step - run.ticket.step
-    size, batch = run.task.train_size(run.recipe.holdout), run.recipe.batch
-    epochs, rest = zip(*(divmod(step, -(-size // batch)) for step in (run.ticket.step, run.progress.step)), strict=True)
-    before, after = (whole * size + min(part * batch, size) for whole, part in zip(epochs, rest, strict=True))
-    seen = after - before  # The last batch of an epoch may be smaller.
-    each = flops(run.ticket.arch, run.ticket.io, run.ticket.mask)
-    return Cost(
-        seconds=run.progress.seconds,
-        steps=steps,
-        peak_memory=provenance.peak_memory(),
-        flops_dense=each.training_dense * seen,
-        flops_sparse=each.training_sparse * seen,
     )

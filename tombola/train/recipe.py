@@ -1,7 +1,8 @@
 """A recipe: everything about a training that is neither network nor data nor seed."""
 
 import dataclasses
-from typing import Literal, Self
+import functools
+from typing import Literal, Self, cast
 
 from tombola.core.errors import Refused
 from tombola.core.plugin import plugin
@@ -71,16 +72,7 @@ class Recipe:
             raise Refused(
                 f"a batch of {self.batch} from {task}, which has {size} training examples: use batch={size} or less."
             )
-        epoch = -(-size // self.batch)
-        times = {name: in_steps(getattr(self, name), epoch=epoch) for name in ("steps", "warmup", "rewind", "evaluate")}
-        if times["steps"] < 1:
-            raise Refused("a training of 0 steps trains nothing: give the recipe steps.")
-        if times["rewind"] >= times["steps"]:
-            raise Refused(
-                f"the rewind point, step {times['rewind']}, is not before the end of the training, step "
-                f"{times['steps']}. Rewind earlier or train longer."
-            )
-        return dataclasses.replace(self, schedule=self.schedule.in_steps(epoch), **times)
+        return cast(Self, _in_steps(self, size))
 
     def rate(self, step: int) -> float:
         """The learning rate of a step; times must be in steps.
@@ -93,3 +85,17 @@ class Recipe:
         assert isinstance(self.steps, int) and isinstance(self.warmup, int), "in_steps comes first"
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         return self.optimizer.lr * warm * self.schedule(step, self.steps)
+
+
+@functools.lru_cache(maxsize=256)  # A study asks for the same few thousands of times.
+def _in_steps(recipe: Recipe, size: int) -> Recipe:
+    epoch = -(-size // recipe.batch)
+    times = {name: in_steps(getattr(recipe, name), epoch=epoch) for name in ("steps", "warmup", "rewind", "evaluate")}
+    if times["steps"] < 1:
+        raise Refused("a training of 0 steps trains nothing: give the recipe steps.")
+    if times["rewind"] >= times["steps"]:
+        raise Refused(
+            f"the rewind point, step {times['rewind']}, is not before the end of the training, step "
+            f"{times['steps']}. Rewind earlier or train longer."
+        )
+    return dataclasses.replace(recipe, schedule=recipe.schedule.in_steps(epoch), **times)

@@ -78,6 +78,15 @@ class Trained(Artifact):
         """A line for people."""
         return f"Trained({self.ticket!r}, test accuracy {self.test_accuracy:.4f}, {self.cost.steps:,} steps)"
 
+    def numbers(self) -> dict[str, float]:
+        """Scores, what its ticket keeps, and what the training took."""
+        cost = {name: value for name, value in dataclasses.asdict(self.cost).items()}
+        return {**self.scores, **self.ticket.numbers(), **cost}
+
+    def proofs(self) -> dict[str, bool]:
+        """The checks made inside the training."""
+        return dict(self.checks)
+
     def module(self) -> nn.Module:
         """A plain module with the final weights."""
         net = blank(self.ticket.arch, self.ticket.io)

@@ -1,0 +1,50 @@
+"""The keys of the shipped studies' rows: a refactor that changes one orphans what everybody has stored under it.
+
+A failure here means that a study, a step, a default or the canonical form changed. If that was meant, write the new
+keys and say so in the commit:
+
+    TOMBOLA_GOLDEN=write .venv/bin/python -m pytest tests/studies/test_golden.py
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+
+import pytest
+
+from tombola.study.graph import graph_of
+from tombola.study.module import open_study
+from tombola.study.shipped import shipped
+
+GOLDEN = pathlib.Path(__file__).with_name("golden_rows.json")
+SMALL = "(levels=1, seeds=(1,))"
+
+
+def rows_of(text: str) -> dict[str, str]:
+    """The key of each row, by its labels."""
+    return {" ".join(f"{n}={v}" for n, v in goal.labels.items()): goal.of.key for goal in open_study(text).goals()}
+
+
+def digest(text: str) -> str:
+    """Of all rows of a study, and of all calls behind them."""
+    graph = graph_of(open_study(text).goals())
+    return hashlib.sha256(json.dumps([rows_of(text), sorted(graph.calls)]).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_keys_of_shipped_studies(name: str):
+    found = {"small": rows_of(name + SMALL), "whole": digest(name)}
+    known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if os.environ.get("TOMBOLA_GOLDEN") == "write":
+        GOLDEN.write_text(json.dumps({**known, name: found}, indent=2, sort_keys=True) + "\n")
+        return
+    assert found["small"] == known[name]["small"]
+    assert found["whole"] == known[name]["whole"], "one of the levels or seeds that 'small' leaves out"
+
+
+def test_settings_at_their_defaults_change_nothing():
+    assert rows_of("quickstart") == rows_of("quickstart(levels=10, keep=0.65, seeds=(0, 1, 2))")
+    small, whole = rows_of("quickstart(levels=3, seeds=(1,))"), rows_of("quickstart")
+    shared = [name for name in small if "probe=proof" not in name]  # The proofs are of the last level.
+    assert len(shared) == 14 and all(whole[name] == small[name] for name in shared)

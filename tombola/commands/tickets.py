@@ -1,0 +1,230 @@
+"""`tombola find`, `show`, `verify`, `carry`, `train`: what is done with tickets."""
+
+import contextlib
+import pathlib
+import time
+from typing import Any
+
+from rich.table import Table
+
+from tombola.commands.shared import PLAIN, chosen_machine, print_json
+from tombola.core.errors import Damaged, Refused
+from tombola.core.files import check_writable
+from tombola.core.seeds import Seeds
+from tombola.core.text import parse
+from tombola.core.ticket import Ticket
+from tombola.find import check_cuts
+from tombola.find import find as find_tickets
+from tombola.prune import weak_layers
+from tombola.report.card import densities_table, level_line, levels_table, lineage_table
+from tombola.report.live import Live
+from tombola.study.store import Store
+from tombola.train.loop import train as train_ticket
+from tombola.train.trained import Trained
+from tombola.verify import Verdict, opened
+from tombola.verify import verify as verify_subject
+from tombola.words.tickets import Carry, Find, Show, Train, Verify
+
+
+def find(asked: Find) -> int:
+    """`tombola find`: a line for each level as it is reached, the sparsest ticket to a file."""
+    arch, task = parse("arch", asked.arch), parse("task", asked.task)
+    recipe = parse("recipe", asked.recipe or task.default_recipe)
+    criterion, scope, seeds = parse("criterion", asked.criterion), parse("scope", asked.scope), Seeds(asked.seed)
+    if asked.restart not in ("weights", "rate", "fine-tune"):
+        raise Refused(f"--restart is '{asked.restart}'. It is weights, rate or fine-tune.")
+    if asked.levels < 0:
+        raise Refused(f"--levels is {asked.levels}. It is the number of cuts, 0 or more.")
+    machine = chosen_machine(asked.machine)
+    check_cuts(arch, task.io, scope=scope, keep=asked.keep, densities=asked.densities)
+    if asked.out:
+        check_writable(asked.out)
+    levels = len(asked.densities) or asked.levels
+    found: list[dict[str, Any]] = []
+    ticket: Ticket | None = None
+    started = time.monotonic()
+    with Live(total=levels + 1, title=f"{arch} on {task}") as live:
+        call = Store(asked.store, machine=machine, listen=live.listen)
+        for ticket in find_tickets(
+            arch,
+            task,
+            recipe,
+            levels=levels,
+            criterion=criterion,
+            scope=scope,
+            keep=asked.keep,
+            densities=asked.densities,
+            restart=asked.restart,  # type: ignore[arg-type]
+            seeds=seeds,
+            call=call,
+        ):
+            trained: Trained = call(train_ticket, ticket=ticket, task=task, recipe=recipe, seeds=seeds)
+            found.append(_level(ticket, trained, found))
+            if not asked.json:
+                live.console.print(level_line(found[-1]), highlight=False)
+    assert ticket is not None
+    if asked.out:
+        (ticket.alive() if asked.alive else ticket).save(asked.out)
+    if asked.json:
+        print_json({"tickets": found, "out": asked.out})
+        return 0
+    PLAIN.print(levels_table(found))
+    PLAIN.print(f"{time.monotonic() - started:.0f} s. Everything is kept in {asked.store}; a second call loads it.")
+    if asked.out:
+        PLAIN.print(f"{asked.out}: {ticket!r}, {pathlib.Path(asked.out).stat().st_size:,} bytes")
+    return 0
+
+
+def _level(ticket: Ticket, trained: Trained, before: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "level": ticket.level,
+        "density": ticket.density,
+        "kept": ticket.mask.kept,
+        "size": ticket.mask.size,
+        "test_accuracy": trained.test_accuracy,
+        "dense_test_accuracy": before[0]["test_accuracy"] if before else trained.test_accuracy,
+        "test_loss": trained.scores["test_loss"],
+        "validation_accuracy": trained.scores.get("validation_accuracy"),
+        "seconds": trained.cost.seconds,
+        "flops_dense": trained.cost.flops_dense,
+        "flops_sparse": trained.cost.flops_sparse,
+        "peak_memory": trained.cost.peak_memory,
+        "checks": dict(trained.checks),
+        "ticket": ticket.key,
+        "trained": trained.key,
+    }
+
+
+def show(asked: Show) -> int:
+    """`tombola show`: the card of a ticket or of a trained network."""
+    value = opened(asked.file)
+    ticket = value.ticket if isinstance(value, Trained) else value
+    layers = [
+        {
+            "name": n,
+            "shape": list(m.shape),
+            "kept": ticket.mask.kept_in(n),
+            "size": m.numel(),
+            "density": ticket.mask.kept_in(n) / m.numel(),
+        }
+        for n, m in ticket.mask.items()
+    ]
+    card = {
+        "arch": str(ticket.arch),
+        "task": ticket.task,
+        "recipe": ticket.recipe,
+        "data": ticket.data,
+        "density": ticket.density,
+        "kept": ticket.mask.kept,
+        "size": ticket.mask.size,
+        "level": ticket.level,
+        "step": ticket.step,
+        "restart": ticket.restart,
+        "weights": ticket.holding,
+        "key": value.key,
+        "warnings": weak_layers(ticket.mask),
+        "lineage": [{"call": event.call, "key": event.key} for event in value.lineage],
+        "layers": layers,
+    }
+    if isinstance(value, Trained):
+        card |= {"scores": dict(value.scores), "checks": dict(value.checks), "seeds": str(value.seeds)}
+    if asked.json:
+        print_json(card)
+        return 0
+    PLAIN.print(f"{value!r}")
+    facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    for name in ("arch", "task", "recipe", "step", "restart", "weights", "key"):
+        facts.add_row(name, str(card[name]))
+    facts.add_row("kept", f"{card['kept']:,} of {card['size']:,} weights, density {ticket.density:.4g}")
+    for name, score in value.scores.items() if isinstance(value, Trained) else ():
+        facts.add_row(name.replace("_", " "), f"{score:.4f}")
+    PLAIN.print(facts)
+    PLAIN.print()
+    PLAIN.print(densities_table(ticket))
+    for warning in card["warnings"]:
+        PLAIN.print(f"warning: {warning}")
+    PLAIN.print("\nlineage")
+    PLAIN.print(lineage_table(value.lineage))
+    PLAIN.print(f"\nTo make it again and compare: tombola verify {asked.file} --replay")
+    return 0
+
+
+def verify(asked: Verify) -> int:
+    """`tombola verify`: every check of every file; the files are each other's parents."""
+    store = Store(asked.store) if (pathlib.Path(asked.store) / "store.json").exists() else None
+    verdicts: dict[str, Verdict] = {}
+    there: dict[pathlib.Path, Ticket | Trained] = {}
+    for path in asked.files:
+        if not path.is_file():
+            raise Refused(f"there is no file {path} to verify.")
+        with contextlib.suppress(Damaged):  # What is damaged fails on its own account, and is nobody's parent.
+            there[path] = opened(path)
+    for path in asked.files:
+        parents = [value for other, value in there.items() if other != path]
+        verdicts[str(path)] = verify_subject(path, parents=parents, store=store, replay=asked.replay)
+    ok = all(verdict.ok for verdict in verdicts.values())
+    if asked.json:
+        checks = [
+            {**check, "file": path} for path, verdict in verdicts.items() for check in verdict.to_json()["checks"]
+        ]
+        print_json({"ok": ok, "checks": checks})
+    else:
+        for path, verdict in verdicts.items():
+            PLAIN.print(f"{path}: {'sound' if verdict.ok else 'NOT sound'}")
+            table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+            for check in verdict.checks:
+                table.add_row("ok" if check.ok else "FAILED", check.name, check.detail)
+            PLAIN.print(table)
+    return 0 if ok else 1
+
+
+def carry(asked: Carry) -> int:
+    """`tombola carry`: a move applied to a ticket."""
+    ticket, move = Ticket.load(asked.file), parse("move", asked.move)
+    if pathlib.Path(asked.out).exists() and pathlib.Path(asked.out).samefile(asked.file):
+        raise Refused(f"--out {asked.out} is the ticket that is carried; it would be lost. Name another file.")
+    check_writable(asked.out)
+    moved = ticket | move
+    moved.save(asked.out)
+    if asked.json:
+        counts = {"density": moved.density, "kept": moved.mask.kept, "size": moved.mask.size}
+        print_json({"out": asked.out, "key": moved.key, **counts})
+    else:
+        PLAIN.print(f"{asked.out}: {moved!r}")
+    return 0
+
+
+def train(asked: Train) -> int:
+    """`tombola train`: a ticket trained to the end."""
+    ticket = Ticket.load(asked.file)
+    if not (asked.task or ticket.task) or not (asked.recipe or ticket.recipe):
+        raise Refused(f"{asked.file} does not say on what and how to train: give --task and --recipe.")
+    task, recipe = parse("task", asked.task or ticket.task), parse("recipe", asked.recipe or ticket.recipe)
+    machine = chosen_machine(asked.machine)
+    if asked.out:
+        check_writable(asked.out)
+    with Live(total=1, title=f"{ticket.arch} on {task}") as live:
+        call = Store(asked.store, machine=machine, listen=live.listen)
+        trained: Trained = call(train_ticket, ticket=ticket, task=task, recipe=recipe, seeds=Seeds(asked.seed))
+    if asked.out:
+        trained.save(asked.out)
+    result = {
+        **trained.scores,
+        "density": ticket.density,
+        "seconds": trained.cost.seconds,
+        "steps": trained.cost.steps,
+        "flops_dense": trained.cost.flops_dense,
+        "flops_sparse": trained.cost.flops_sparse,
+        "peak_memory": trained.cost.peak_memory,
+        "checks": dict(trained.checks),
+        "key": trained.key,
+        "out": asked.out,
+    }
+    if asked.json:
+        print_json(result)
+        return 0
+    PLAIN.print(f"{trained!r}, {trained.cost.seconds:.1f} s")
+    PLAIN.print(f"{sum(trained.checks.values())} of {len(trained.checks)} checks passed: {', '.join(trained.checks)}")
+    if asked.out:
+        PLAIN.print(f"{asked.out} written")
+    return 0

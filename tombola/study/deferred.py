@@ -1,0 +1,84 @@
+"""A call that has not happened: `defer` gives one; other calls take it as an argument, and so a graph grows."""
+
+import functools
+import types
+import typing
+from typing import Any
+
+from tombola.core.artifact import Artifact
+from tombola.core.call import Call
+from tombola.core.canon import Keyed
+from tombola.core.errors import Refused
+from tombola.study.step import Step
+
+
+class Deferred(Keyed):
+    """A call of a step, and the calls that its arguments stand for. It has the key that its result will have."""
+
+    __slots__ = ("_key", "call", "function")
+
+    def __init__(self, function: Step, call: Call) -> None:
+        self.function, self.call, self._key = function, call, call.key
+
+    @property
+    def key(self) -> str:
+        """The key of the call."""
+        return self._key
+
+    @property
+    def inputs(self) -> tuple["Deferred", ...]:
+        """The deferred calls among its arguments, in order."""
+        return tuple(one for one in self.call.keyed if isinstance(one, Deferred))
+
+    def __repr__(self) -> str:
+        """What will be called."""
+        return f"Deferred({self.call.text})"
+
+
+def defer(function: Any, *args: Any, **kwargs: Any) -> Deferred:
+    """Call a step later: like `now` and a `Store`, and with the same key.
+
+    Raises:
+        Refused: If the arguments do not fit the function, or have no stable form.
+
+    Example:
+        >>> from tombola.find import cut, draw
+        >>> from tombola.archs.mlp import Mlp
+        >>> from tombola.tasks.digits import Digits
+        >>> from tombola.train.recipes import Quickstart
+        >>> dense = defer(draw, arch=Mlp(), task=Digits(), recipe=Quickstart())
+        >>> dense.key == defer(draw, Mlp(), Digits(), Quickstart()).key
+        True
+    """
+    if not isinstance(function, Step):
+        raise Refused(
+            f"cannot defer {getattr(function, '__name__', function)!r}: it is no step. Put @step(name) on a function "
+            "of a module's top level that returns an artifact."
+        )
+    call = function.call(*args, **kwargs)
+    for name, value in call.arguments.items():
+        if isinstance(value, Deferred):
+            _check(function, name, value)
+    return Deferred(function, call)
+
+
+def _check(function: Step, name: str, value: Deferred) -> None:
+    wanted = _wanted(function).get(name, ())
+    if wanted and not issubclass(value.function.result, wanted):
+        raise Refused(
+            f"{function.name}: '{name}' is what {value.function.name} gives, a {value.function.result.__name__}. "
+            f"It must be a {' or a '.join(kind.__name__ for kind in wanted)}."
+        )
+
+
+@functools.cache
+def _wanted(function: Step) -> dict[str, tuple[type[Artifact], ...]]:
+    """The parameters of a step that take artifacts of certain kinds only; they may also take plain values or none."""
+    found: dict[str, tuple[type[Artifact], ...]] = {}
+    for name, hint in function.hints.items():
+        union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+        options: tuple[Any, ...] = typing.get_args(hint) if union else (hint,)
+        kinds = tuple(one for one in options if isinstance(one, type) and issubclass(one, Artifact))
+        if kinds and Any not in options:
+            found[name] = kinds
+    return found

@@ -1,0 +1,55 @@
+"""What an engine is to the driver: it takes calls, and tells of them until each is done, failed or lost."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from tombola.study.deferred import Deferred
+from tombola.study.execute import Outcome
+from tombola.study.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """A word from a job under way: "progress" or "damaged", with facts."""
+
+    key: str
+    happening: str
+    facts: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lost:
+    """The process that ran a job is gone, and why."""
+
+    key: str
+    why: str
+    worker: str = ""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs jobs somewhere."""
+
+    name: str
+
+    @property
+    def slots(self) -> int:
+        """How many calls it takes at once."""
+        ...
+
+    def submit(self, call: Deferred, store: Store) -> str:
+        """Begin a call; gives the name of who runs it.
+
+        Raises:
+            Refused: If it cannot be run there.
+        """
+        ...
+
+    def wait(self, timeout: float) -> Iterable[Told | Outcome | Lost]:
+        """What has been heard, waiting for a first word at most so many seconds."""
+        ...
+
+    def close(self, *, stop: bool) -> None:
+        """Let go of everything; `stop` ends what is under way."""
+        ...

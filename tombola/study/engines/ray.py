@@ -1,0 +1,172 @@
+"""A Ray cluster: Ray places the calls on CPUs and GPUs, and repeats those whose process or node died.
+
+Results meet in the store, which every node must see under the same path.
+"""
+
+import functools
+import os
+import pickle
+import socket
+import time
+from typing import Any
+
+from tombola.core.errors import Failed, Refused
+from tombola.core.machine import Machine
+from tombola.study.deferred import Deferred
+from tombola.study.driver import ATTEMPTS, Lost, Told
+from tombola.study.execute import Job, Outcome, execute, job_of
+from tombola.study.store import Store
+
+PAUSE = 1.0
+"""Seconds between two words of progress from one call: they cross the network."""
+AHEAD = 2
+"""So many calls for each place are handed to Ray at once, so that none stands idle between two."""
+
+
+class Ray:
+    """Calls as Ray tasks.
+
+    Args:
+        address: "host:port" of a cluster's head, "auto" for the one of this machine, "" to start one here.
+        machine: Threads and device of one call: what is asked of Ray for it.
+
+    Raises:
+        Refused: If Ray is not installed, or no cluster answers.
+    """
+
+    name = "ray"
+
+    def __init__(self, address: str = "", *, machine: Machine = Machine()) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Nobody is told of what runs here.
+        if not address or address.partition(":")[0] in ("127.0.0.1", "localhost"):
+            # Else Ray takes 127.0.0.1 for the machine's outer address, and a cluster that listens inside only never
+            # answers. The variable's name tells of another use; all that it does for `init` is this.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        try:
+            import ray
+        except ImportError as error:
+            raise Refused("--engine ray needs Ray, which is not installed: pip install 'tombola[ray]'.") from error
+        self.ray: Any = ray
+        _check(address)
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        own: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        try:
+            self.ray.init(address=address or None, **quiet, **own)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise Refused(f"no Ray cluster can be used at '{address or 'here'}': {error}") from error
+        gpus = 1 if machine.device.startswith("cuda") else 0
+        self.task = self.ray.remote(_run).options(num_cpus=machine.threads, num_gpus=gpus, max_retries=ATTEMPTS - 1)
+        self.machine, self.looked, self.places = machine, 0.0, 1
+        node = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            self.ray.get_runtime_context().get_node_id(), soft=False
+        )
+        self.ears = self.ray.remote(_Ears).options(num_cpus=0, scheduling_strategy=node).remote()
+        self.keys: dict[Any, str] = {}
+        self.begun: dict[str, int] = {}
+
+    @property
+    def slots(self) -> int:
+        """As many calls as the cluster has places for now, and as many again."""
+        if time.monotonic() - self.looked > 5:
+            there = self.ray.cluster_resources()
+            gpus = there.get("GPU", 0) if self.machine.device.startswith("cuda") else float("inf")
+            self.places = max(1, int(min(there.get("CPU", 1) // self.machine.threads, gpus)))
+            self.looked = time.monotonic()
+        return AHEAD * self.places
+
+    def submit(self, call: Deferred, store: Store) -> str:
+        """Hand a call to Ray."""
+        job = job_of(call, store=store)
+        self.begun.pop(job.key, None)
+        self.keys[self.task.remote(pickle.dumps(job), self.ears)] = job.key
+        return "ray"
+
+    def wait(self, timeout: float) -> list[Told | Outcome | Lost]:
+        """What calls say, and what has become of them."""
+        refs = list(self.keys)
+        done, _ = self.ray.wait(refs, num_returns=len(refs), timeout=min(timeout, 0.2))
+        heard: list[Told | Outcome | Lost] = []
+        for words in self.ray.get(self.ears.drain.remote()):
+            heard += self._told(*words)
+        if not done:
+            first, _ = self.ray.wait(refs, num_returns=1, timeout=0 if heard else timeout)
+            done = first
+        return heard + [self._outcome(ref) for ref in done]
+
+    def close(self, *, stop: bool) -> None:
+        """Leave the cluster; with `stop` what is under way is ended."""
+        for ref in self.keys if stop else ():
+            self.ray.cancel(ref, force=True)
+        self.ray.shutdown()
+
+    def _told(self, key: str, happening: str, facts: dict[str, Any]) -> list[Told]:
+        if happening != "begun":
+            return [Told(key, happening, facts)]
+        self.begun[key] = times = self.begun.get(key, 0) + 1
+        lost = {**facts, "why": "was lost with its process or its node", "attempt": times - 1}
+        return [Told(key, "lost", lost)] if times > 1 else []  # Ray itself has begun it again.
+
+    def _outcome(self, ref: Any) -> Outcome | Lost:
+        key = self.keys.pop(ref)
+        try:
+            return self.ray.get(ref)
+        except self.ray.exceptions.RayTaskError as error:  # Before or after the step itself, which raises nothing.
+            raise Failed(f"a Ray worker cannot run calls of tombola: {error.cause}") from error
+        except self.ray.exceptions.RayError as error:
+            said = str(error).splitlines()[0]
+            return Outcome(key, "failed", error=f"Ray gave up after {ATTEMPTS} attempts: {said}", trace=str(error))
+
+
+def _check(address: str) -> None:
+    """Find out quickly whether a cluster answers: Ray itself would try for long."""
+    if address.startswith("ray://"):
+        raise Refused(f"--address {address}: run tombola on a node of the cluster, with --address auto or HOST:PORT.")
+    if address in ("", "auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise Refused(f"--address is '{address}'. It is HOST:PORT of the cluster's head, or auto.")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise Refused(
+            f"no Ray cluster answers at {address} ({error.strerror or error}). Start one there (ray start --head), or "
+            "leave --address out: then one is started on this machine."
+        ) from error
+
+
+class _Ears:
+    """An actor on the driver's node that keeps what calls say until the driver asks for it."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str, dict[str, Any]]] = []
+
+    def hear(self, key: str, happening: str, facts: dict[str, Any]) -> None:
+        self.heard.append((key, happening, facts))
+
+    def drain(self) -> list[tuple[str, str, dict[str, Any]]]:
+        heard, self.heard = self.heard, []
+        return heard
+
+
+def _run(payload: bytes, ears: Any) -> Outcome:
+    """The Ray task: a job, in whatever process Ray has chosen."""
+    job: Job = pickle.loads(payload)
+    last = 0.0
+
+    def tell(happening: str, facts: dict[str, Any]) -> None:
+        nonlocal last
+        if happening != "progress" or time.monotonic() - last > PAUSE:
+            last = time.monotonic()
+            ears.hear.remote(job.key, happening, facts)
+
+    tell("begun", {"worker": _where()})
+    return execute(job, tell)
+
+
+@functools.cache
+def _where() -> str:
+    import ray
+
+    context: Any = ray.get_runtime_context()
+    return f"{context.get_node_id()[:8]}/{os.getpid()}"

@@ -1,0 +1,251 @@
+"""Rows of a study to a table and back: `rows.csv`, `rows.parquet`, and `rows.jsonl`, which a store can take in.
+
+A line of `rows.jsonl` is one row: the study, its labels, and the record of its result with the digest that closes it.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any, cast
+
+from tombola.core.errors import Damaged, Failed, Refused
+from tombola.core.files import write_bytes
+from tombola.study.audit import faults
+from tombola.study.goals import Goal
+from tombola.study.keeper import KEY, Keeper, made_or_there
+from tombola.study.record import digest
+from tombola.study.settings import Plain, settings_of
+from tombola.study.store import Store, same
+
+LINES = "rows.jsonl"
+FIXED = frozenset({"study", "key", "call"})
+"""Columns that every table has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What was written, and which rows could not be: not made yet, or damaged."""
+
+    rows: int
+    files: tuple[pathlib.Path, ...]
+    missing: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """How one row, or one result of another store, was taken in; `why` tells what was refused about it."""
+
+    name: str
+    how: str
+    why: str = ""
+
+
+def export(goals: Sequence[Goal], store: Store, folder: str | os.PathLike[str], *, study: str) -> Exported:
+    """Write the rows of a study that are there: labels, numbers, checks, where from, and every setting.
+
+    Columns are named after labels and numbers; a name that is taken already becomes `labels.NAME` or `numbers.NAME`.
+    Settings and what is told of the run have full names: `train.recipe.optimizer.lr`, `provenance.seconds`.
+
+    Raises:
+        Failed: If no row is there, or the files cannot be written.
+    """
+    lines: list[bytes] = []
+    table: list[dict[str, Plain]] = []
+    missing: list[str] = []
+    damaged: list[str] = []
+    labels = {name for goal in goals for name in goal.labels}
+    for goal in goals:
+        try:
+            record = store.record(goal.of.key)
+        except Refused:
+            missing.append(goal.of.key)
+        except Damaged:
+            damaged.append(goal.of.key)
+        else:
+            line = {"study": study, "labels": dict(goal.labels), "record": record, "digest": digest(record)}
+            lines.append(json.dumps(line).encode() + b"\n")
+            table.append(_row(goal, record, study, labels))
+    if not table:
+        raise Failed(
+            f"{study}: none of its {len(goals)} rows is in {store.folder}; nothing was written. Run it first: "
+            f"tombola run {study!r}, or name its store (--store)."
+        )
+    columns = list(dict.fromkeys(name for line in table for name in line))
+    out = pathlib.Path(folder)
+    files = (
+        write_bytes(out / "rows.csv", _csv(columns, table)),
+        write_bytes(out / "rows.parquet", _parquet(columns, table)),
+        write_bytes(out / LINES, b"".join(lines)),
+    )
+    return Exported(len(table), files, tuple(missing), tuple(damaged))
+
+
+def _row(goal: Goal, record: Mapping[str, Any], study: str, labels: Set[str]) -> dict[str, Plain]:
+    found: dict[str, Plain] = {"study": study}
+    for name, value in goal.labels.items():
+        found[f"labels.{name}" if name in FIXED else name] = value
+    for name, value in record["numbers"].items():
+        found[f"numbers.{name}" if name in FIXED or name in labels else name] = value
+    found.update({f"checks.{name}": value for name, value in record["checks"].items()})
+    found.update({"key": record["key"], "call": record["call"]})
+    found.update({f"provenance.{name}": value for name, value in record["provenance"].items()})
+    for name, value in settings_of(goal.of).items():
+        found[f"settings.{name}" if name in found else name] = value
+    return found
+
+
+def _csv(columns: Sequence[str], table: Iterable[Mapping[str, Plain]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for line in table:
+        writer.writerow([_written(line.get(name)) for name in columns])
+    return text.getvalue().encode()
+
+
+def _written(value: Plain) -> Plain:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _parquet(columns: Sequence[str], table: Sequence[Mapping[str, Plain]]) -> bytes:
+    import pyarrow  # type: ignore[reportMissingTypeStubs]
+    import pyarrow.parquet  # type: ignore[reportMissingTypeStubs]
+
+    arrays: dict[str, Any] = {}
+    for name in columns:
+        values = [line.get(name) for line in table]
+        arrays[name] = pyarrow.array(_alike(values))  # type: ignore[reportUnknownMemberType]
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(arrays), sink)  # type: ignore[reportUnknownMemberType]
+    return sink.getvalue()
+
+
+def _alike(values: list[Plain]) -> list[Plain]:
+    """The values of a column as one type: text with numbers becomes text, whole numbers with others the others."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int, float}:
+        return [None if value is None else float(value) for value in values]
+    if len(kinds) > 1 or any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
+        return [None if value is None else str(_written(value)) for value in values]
+    return values
+
+
+def take_in(path: str | os.PathLike[str], store: Store) -> Iterator[Taken]:
+    """Take in rows that were exported, or all that another store holds; tells of each how it went.
+
+    A row is taken in without the files of its result: studies count it as done. Its digest and its key are checked; a
+    row that is there already is passed over, and one that says something else than what is there is refused.
+
+    Raises:
+        Refused: If the path holds neither.
+        Failed: If the store cannot be written.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir() and (path / "store.json").exists():
+        return _store(Keeper(path), store)
+    file = path / LINES if path.is_dir() else path
+    if path.is_dir() and not file.exists():
+        raise Refused(f"{path} holds neither {LINES} nor a store. Name what `tombola store export` wrote, or a store.")
+    if file.suffix in (".csv", ".parquet"):
+        raise Refused(
+            f"{file} is a table for reading: its rows carry no records and no digests. Import the {LINES} that "
+            "`tombola store export` writes beside it."
+        )
+    if not file.is_file():
+        raise Refused(f"there is no {file} to import. Name the {LINES} that `tombola store export` wrote, or a store.")
+    return _rows(file, made_or_there(store.folder))
+
+
+def _rows(file: pathlib.Path, keeper: Keeper) -> Iterator[Taken]:
+    with open(file, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _line(line, f"line {number}", keeper)
+
+
+def _line(line: bytes, where: str, keeper: Keeper) -> Taken:
+    try:
+        told: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return Taken(where, "refused", f"it is no JSON: {error}")
+    row = cast(dict[str, Any], told) if isinstance(told, dict) else {}
+    record = row.get("record")
+    if not isinstance(record, dict):
+        return Taken(where, "refused", "it is no row: it has no record")
+    record = cast(dict[str, Any], record)
+    key = record.get("key")
+    name = f"{where}, {key}" if isinstance(key, str) and KEY.fullmatch(key) else where
+    if row.get("digest") != digest(record):
+        return Taken(name, "refused", "it was altered: its record does not match its digest")
+    if found := faults(record):
+        return Taken(name, "refused", "; ".join(found))
+    return _noted(keeper, record, name)
+
+
+def _noted(keeper: Keeper, record: Mapping[str, Any], name: str) -> Taken:
+    there = _there(keeper, record["key"])
+    if there is None:
+        keeper.keep_note(record)
+        return Taken(name, "taken")
+    return _again(keeper, record, there, name)
+
+
+def _there(keeper: Keeper, key: str) -> Mapping[str, Any] | None:
+    """What is known under a key; what is damaged makes room."""
+    try:
+        return keeper.record(key)
+    except Refused:
+        return None
+    except Damaged:
+        keeper.set_aside(keeper.home(key) if keeper.home(key).exists() else keeper.note(key))
+        return _there(keeper, key)
+
+
+def _again(keeper: Keeper, record: Mapping[str, Any], there: Mapping[str, Any], name: str) -> Taken:
+    if same(record, there):
+        return Taken(name, "there")
+    return Taken(
+        name,
+        "refused",
+        f"{keeper.folder} holds another value under this key. Equal calls must give equal results: find out which is "
+        "right (tombola verify --replay runs a call again), and remove the other",
+    )
+
+
+def _store(other: Keeper, store: Store) -> Iterator[Taken]:
+    if other.folder.resolve() == store.folder.resolve():
+        raise Refused(f"{other.folder} is the store itself. Name another store to import from.")
+    keeper = made_or_there(store.folder)
+    present = other.present()
+    for key in sorted(present | other.noted()):
+        try:
+            record = other.record(key)
+        except Damaged as error:
+            yield Taken(key, "refused", str(error).rstrip("."))
+            continue
+        except Refused:  # It was removed meanwhile.
+            continue
+        if (found := faults(record)) or record["key"] != key:
+            yield Taken(key, "refused", "; ".join(found) or f"its record is that of {record['key']}")
+        elif key in present:
+            yield _copied(other, keeper, key, record)
+        else:
+            yield _noted(keeper, record, key)
+
+
+def _copied(other: Keeper, keeper: Keeper, key: str, record: Mapping[str, Any]) -> Taken:
+    there = _there(keeper, key)
+    if there is not None:
+        again = _again(keeper, record, there, key)
+        if again.how == "refused" or keeper.home(key).exists():
+            return again
+    try:
+        keeper.copy(other, key)
+    except Damaged as error:
+        return Taken(key, "refused", str(error).rstrip("."))
+    return Taken(key, "taken")

@@ -1,0 +1,22 @@
+"""What a training took: time, steps, memory, and operations by convention."""
+
+from tombola.study import provenance
+from tombola.train.flops import flops
+from tombola.train.run import Run
+from tombola.train.trained import Cost
+
+
+def cost_of(run: Run) -> Cost:
+    """The cost of a run from its ticket's step to where it is; the last batch of an epoch may be smaller."""
+    size, batch = run.task.train_size(run.recipe.holdout), run.recipe.batch
+    epochs, rest = zip(*(divmod(step, -(-size // batch)) for step in (run.ticket.step, run.progress.step)), strict=True)
+    before, after = (whole * size + min(part * batch, size) for whole, part in zip(epochs, rest, strict=True))
+    seen = after - before
+    each = flops(run.ticket.arch, run.ticket.io, run.ticket.mask)
+    return Cost(
+        seconds=run.progress.seconds,
+        steps=run.progress.step - run.ticket.step,
+        peak_memory=provenance.peak_memory(),
+        flops_dense=each.training_dense * seen,
+        flops_sparse=each.training_sparse * seen,
+    )

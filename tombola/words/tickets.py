@@ -1,0 +1,111 @@
+"""The words of the commands on tickets."""
+
+import dataclasses
+import pathlib
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from tombola.words.shared import Shared
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Find(Shared):
+    """Find winning tickets: train, prune, rewind, and again. Needs nothing but a network and a data set."""
+
+    arch: Annotated[Positional[str], arg(metavar="ARCH")] = "mlp"
+    """The network, e.g. mlp or "resnet(depth=20)" (see: tombola list arch)."""
+    task: Annotated[Positional[str], arg(metavar="TASK")] = "digits"
+    """The data set, e.g. digits or mnist (see: tombola list task)."""
+    levels: int = 10
+    """Cuts."""
+    keep: float = 0.8
+    """Fraction of the living weights that a cut keeps."""
+    densities: tuple[float, ...] = ()
+    """A density for each level, instead of --levels and --keep."""
+    criterion: str = "magnitude"
+    """What makes a weight worth keeping (see: tombola list criterion)."""
+    scope: str = "everywhere"
+    """How density is shared (see: tombola list scope)."""
+    recipe: str = ""
+    """How to train (see: tombola list recipe); the task's own if not given."""
+    restart: str = "weights"
+    """What a ticket restarts from: weights (rewound), rate (only the schedule), fine-tune."""
+    seed: int = 0
+    """One number for everything that is drawn at random."""
+    store: str = "runs"
+    """Folder of finished work: what is there is not done again."""
+    out: str = ""
+    """Write the sparsest ticket to this .ticket file."""
+    alive: bool = False
+    """Write its survivors only: the smallest file, for sharing."""
+    machine: str = "machine"
+    """Where to run, e.g. "machine(threads=2)"."""
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Kinds and texts of the plug-ins that are named."""
+        named = [("arch", self.arch), ("task", self.task), ("criterion", self.criterion), ("scope", self.scope)]
+        return [*named, ("recipe", self.recipe), ("machine", self.machine)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Show(Shared):
+    """Show a ticket: where it comes from, its density by layer, how to make it again."""
+
+    file: Annotated[Positional[pathlib.Path], arg(metavar="FILE")]
+    """A .ticket or .trained file."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verify(Shared):
+    """Check that tickets are what they say. Files given together serve as each other's parents."""
+
+    files: Annotated[Positional[tuple[pathlib.Path, ...]], arg(metavar="FILE...")]
+    """.ticket and .trained files."""
+    store: str = "runs"
+    """A store in which their parents may be found."""
+    replay: bool = False
+    """Run all the calls that made them again, and compare."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Carry(Shared):
+    """Apply a move to a ticket: reinit, shuffle, ... (see: tombola list move)."""
+
+    file: Annotated[Positional[pathlib.Path], arg(metavar="FILE")]
+    """The .ticket file."""
+    move: Annotated[Positional[str], arg(metavar="MOVE")]
+    """The move, e.g. shuffle or "reinit(seed=1)"."""
+    out: str
+    """The .ticket file to write."""
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """The move."""
+        return [("move", self.move)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(Shared):
+    """Train a ticket to the end and tell its accuracy."""
+
+    file: Annotated[Positional[pathlib.Path], arg(metavar="FILE")]
+    """The .ticket file."""
+    task: str = ""
+    """The data set; the one it was found on if not given."""
+    recipe: str = ""
+    """How to train; as it was found if not given."""
+    seed: int = 0
+    """Order of the data and augmentation."""
+    store: str = "runs"
+    """Folder of finished work."""
+    out: str = ""
+    """Write the trained network to this .trained file."""
+    machine: str = "machine"
+    """Where to run."""
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Kinds and texts of the plug-ins that are named."""
+        return [("task", self.task), ("recipe", self.recipe), ("machine", self.machine)]
