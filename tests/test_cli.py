@@ -10,11 +10,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.command_line import Answer, Run, runner
 from tombola import cli
 from tombola.core import catalogue, plugin
 from tombola.core.ticket import Ticket
@@ -28,40 +29,13 @@ FIND = ("find", "mlp(hidden=(6, 5))", "digits", "--recipe", RECIPE, "--levels", 
 PROGRAM = (sys.executable, "-c", "from tombola.cli import main; main()")
 
 
-class Answer(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output, which is one JSON object and nothing else."""
-        assert self.out.count("\n") == 1, self.out
-        value = json.loads(self.out)
-        assert isinstance(value, dict)
-        return value
-
-
-Run = Callable[..., Answer]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Run:
     """Runs a command in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOMBOLA_DATA", str(tmp_path / "data"))
 
-    def run(*words: str | pathlib.Path) -> Answer:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return Answer(int(stop.value.code or 0), out, err)
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
+from tests.command_line import Run, runner
 from tombola import cli
 from tombola.core import catalogue
 from tombola.study.exchange import export
@@ -48,25 +49,6 @@ def goals(*, numbers: int = 3):
 '''
 
 
-class Answer(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output, which is one JSON object and nothing else."""
-        assert self.out.count("\n") == 1, self.out
-        value = json.loads(self.out)
-        assert isinstance(value, dict)
-        return value
-
-
-Run = Callable[..., Answer]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Run:
     """Runs a command on a store in this process, in a folder with a study."""
@@ -74,15 +56,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(catalogue, "FILES", {})  # Every test has a study of this name.
     pathlib.Path("adds.py").write_text(STUDY)
 
-    def run(*words: str | pathlib.Path) -> Answer:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            cli.main(["store", *(str(word) for word in words)])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return Answer(int(stop.value.code or 0), out, err)
-
-    return run
+    return runner(capsys, "store")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`tombola plan`, `run`, `report`, `mirror` as a user types them: what they promise, and what they say of mistakes."""
 
 import errno
-import json
 import os
 import pathlib
 import shlex
@@ -9,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.command_line import Answer, Run, runner
 from tombola import cli
 from tombola.commands import studies as commands
 from tombola.core import catalogue, plugin
@@ -80,25 +80,6 @@ LINE = HEAD.count("\n") + 1
 """Where the body of a study begins."""
 
 
-class Answer(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output, which is one JSON object and nothing else."""
-        assert self.out.count("\n") == 1, self
-        value = json.loads(self.out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-        assert isinstance(value, dict)
-        return value
-
-
-Run = Callable[..., Answer]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[Run]:
     """Runs a command in this process, in a folder with a study."""
@@ -106,15 +87,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(catalogue, "FILES", {})  # Every test has studies of the same names.
     pathlib.Path("adds.py").write_text(STUDY)
 
-    def run(*words: str | pathlib.Path) -> Answer:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert "Traceback (" not in out + err
-        return Answer(int(stop.value.code or 0), out, err)
-
-    yield run
+    yield runner(capsys)
     for name in ("adds", "wrong", "own"):
         sys.modules.pop(f"tombola_use_{name}", None)
 
