@@ -16,8 +16,8 @@ from tombola.study.store import Store
 
 ROUNDS = 5
 BAR = 0.57
-SMALL = "quickstart(levels=3, seeds=(0, 1, 2, 3))"
-"""Forty trainings of 0.6 s, and what belongs to them."""
+SMALL = "quickstart"
+"""The demo: 93 trainings of half a second, and what belongs to them."""
 LARGE = f"quickstart(levels=20, keep=0.8, seeds={tuple(range(75))})"
 """10,725 steps, 4,575 of them trainings."""
 BARS = {"plan": (2.0, 250.0), "run": (10.0, 500.0), "report": (30.0, 1000.0)}

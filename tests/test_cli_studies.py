@@ -368,7 +368,7 @@ def test_numbers_that_are_none_and_shares_that_are_none(run: Run):
         "def goals():\n    for number in (0.5, 93.0):\n        yield row(defer(wild, number=number), part=number)\n"
     )
     answer = run("run", wrong(body), "--workers", "1", "--json")
-    assert "1 rows cannot be shown, the first: toy_wild:" in complaint(answer, 1)
+    assert "1 row cannot be shown, the first: toy_wild:" in complaint(answer, 1)
     told = answer.json
     assert [row["numbers"] for row in told["rows"]] == [{"number": None, "test_accuracy": 0.5}]
     (missing,) = told["missing"]
@@ -387,7 +387,10 @@ def test_numbers_that_are_none_and_shares_that_are_none(run: Run):
         ("1 // 0\n", f"wrong.py, line {LINE}: ZeroDivisionError"),
         ("def goals(:\n", f"wrong.py, line {LINE}: "),
         ("def goals():\n    yield 3\n", "goals() yields a int (number 1). It must yield row(...) of deferred calls"),
-        ("def goals():\n    yield row(begin(number=1), seed=1)\n", "row() takes a deferred call and was given"),
+        (
+            "def goals():\n    yield row(begin(number=1), seed=1)\n",
+            "toy_begin would run while the study is planned. In goals() every step is called through defer",
+        ),
         ("def goals():\n    return 3\n", "goals() gives a int. It must yield, or return a list."),
         ("def goals():\n    yield from ()\n", "goals() yields nothing with these settings"),
         ("def goals():\n    yield row(defer(len, 'abc'))\n", "cannot defer 'len': it is no step. Put @step(name) on"),
@@ -395,7 +398,7 @@ def test_numbers_that_are_none_and_shares_that_are_none(run: Run):
             "def goals():\n    yield row(defer(begin, number=lambda: 1))\n",
             "cannot fingerprint a function (argument 'number' of toy_begin)",
         ),
-        ("def goals():\n    yield row(defer(begin, number=1, secs=2))\n", "unexpected keyword argument 'secs'"),
+        ("def goals():\n    yield row(defer(begin, number=1, secs=2))\n", "no argument of toy_begin called 'secs'."),
         (
             "def goals():\n    for n in range(2):\n        yield row(defer(begin, number=n), level=1)\n",
             "two rows have the same labels (level=1): toy_begin:",
@@ -580,3 +583,21 @@ def test_stopping_a_run_leaves_no_worker_and_loses_nothing(run: Run, how: signal
     told = run(*words[:2], "--workers", "1", "--json").json
     assert told["stored"] == len(kept) and told["done"] == 36 - len(kept) and told["missing"] == []
     assert all(begun().count(number) == 1 for number in finished) and set(begun()) == set(range(12))
+
+
+def test_a_page_is_written_over_a_page_and_over_nothing_else(run: Run):
+    assert run("run", "adds.py", "--workers", "1").code == 0
+    before = pathlib.Path("adds.py").read_text()
+    answer = run("report", "adds.py", "--out", "adds.py")
+    assert "--out adds.py is there already and is no page; it would be lost." in complaint(answer, 2)
+    assert pathlib.Path("adds.py").read_text() == before
+    assert run("report", "adds.py", "--out", "a.html").code == run("report", "adds.py", "--out", "a.html").code == 0
+
+
+def test_labels_of_figures_and_tables_that_no_row_has_are_told_of_before_anything_runs(run: Run, caplog: Any):
+    body = STUDY[STUDY.index("def goals") :].replace('by="name"', 'by="nam"').replace('lines="level"', 'lines="lvl"')
+    assert run("plan", wrong(body)).code == 0
+    assert [one.message for one in caplog.records] == [
+        "the figure of number: no row has the label 'nam'; the nearest is 'name'.",
+        "the table of number: no row has the label 'lvl'; the nearest is 'level'.",
+    ]

@@ -68,3 +68,10 @@ def test_claims_as_markdown_and_csv(make_plain: Make):
     assert [line["verdict"] for line in read] == ["confirmed", "confirmed", "contradicted"]
     assert float(read[1]["difference"]) == pytest.approx(0.045) and read[1]["pairs"] == "2"
     assert (read[2]["other"], read[2]["difference"]) == ("0.5", "")
+
+
+def test_figures_and_tables_of_an_earlier_report_are_removed(make_synthetic: Make, tmp_path: Path):
+    for name in ("figure-1-of-another-study.png", "table-9.csv", "figure-of-mine.png"):
+        (tmp_path / name).write_bytes(b"old")
+    write_all(make_synthetic(levels=1), tmp_path, figures="leave out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*PLAIN, "figure-of-mine.png"])

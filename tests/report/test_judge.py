@@ -277,6 +277,16 @@ def test_an_ambiguous_claim_is_refused(make_plain: Make):
         judge(make_plain(WIN, claims=(claim,)))
 
 
+def test_rows_without_the_number_are_not_picked(make_plain: Make):
+    """A probe may be measured under the labels of a training: it has other numbers."""
+    made = make_plain(WIN, claims=(winning(1),))
+    probes = tuple(
+        Measured(labels={**row.labels, "probe": "travel"}, numbers={"travel": 1.0}, key=f"probe:{n:016x}")
+        for n, row in enumerate(made.rows)
+    )
+    assert only(replace(made, rows=(*probes, *made.rows))).outcome == only(made).outcome == "confirmed"
+
+
 def test_the_tally_counts_every_outcome(make_plain: Make):
     found = judge(make_plain(WIN, claims=(winning(1), winning(9))))
     assert tally(found) == "1 of 2 claims is confirmed, 1 is not measured."

@@ -239,7 +239,7 @@ def test_a_file_that_raises_is_told_of_with_its_lines(write: Any):
             r"^sums.py, line 6 in goals\(\): row\(\): label 'seed' is a None",
         ),
         ("    yield 3\n", r"^sums.py: goals\(\) yields a int \(number 1\)\. It must yield row\(\.\.\.\) of deferred"),
-        ("    yield row(defer(add, 1.0))\n    yield add(1.0)\n", r"^sums.py: goals\(\) yields a Sum \(number 2\)\."),
+        ("    yield row(defer(add, 1.0))\n    yield add(1.0)\n", r"^sums.py, line 7 in goals\(\): toy_add would run"),
         ("    return\n    yield\n", r"^sums.py: goals\(\) yields nothing with these settings\. It must yield row"),
         ("    return []\n", r"^sums.py: goals\(\) yields nothing"),
         (

@@ -13,10 +13,11 @@ from tombola.moves.controls import Shuffle
 from tombola.study.deferred import Deferred, defer
 from tombola.study.goals import row
 from tombola.study.graph import Graph, graph_of
-from tombola.study.plan import Plan, Reason, Work, counted, plan, why
+from tombola.study.plan import Plan, Work, plan
 from tombola.study.record import seal
 from tombola.study.step import step
 from tombola.study.store import Store
+from tombola.study.why import Reason, why
 from tombola.tasks.digits import Digits
 from tombola.train.optimizers import Adam, Sgd
 from tombola.train.recipe import Recipe
@@ -285,8 +286,3 @@ def test_reasons_are_sentences(store: Store):
     assert str(found) == f"{other.key}: width is 4; in {root.key}, the nearest that is stored, 3."
     keep(store, other)
     assert why(graph(root, other), store) == []
-
-
-def test_counted():
-    assert counted(["cut", "train", "cut"]) == "2 cut, 1 train"
-    assert counted(["cut"] * 1200) == "1,200 cut"

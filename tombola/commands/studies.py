@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import pathlib
 import signal
 import time
@@ -13,50 +12,43 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tombola.commands.opened import also, home_of, named, opened, told, trust
 from tombola.commands.shared import PLAIN, chosen_machine, print_json, quoted
 from tombola.core.errors import Failed, Refused
 from tombola.core.files import check_writable
 from tombola.core.text import parse
 from tombola.integrations.mirror import mirror as replay
 from tombola.report import files, page, terminal
-from tombola.report.claims import Claim
-from tombola.report.collect import UNFIT, collect
-from tombola.report.declared import Curve, Pivot
-from tombola.report.findings import Findings, Missing
-from tombola.report.judge import judge
+from tombola.report.cautions import cautions
+from tombola.report.collect import collect
 from tombola.report.live import Live
-from tombola.report.match import check
 from tombola.report.wording import duration, scaled
 from tombola.study import driver
 from tombola.study.driver import Engine, Finished
 from tombola.study.engines.here import Here
 from tombola.study.engines.local import Local
 from tombola.study.events import Event, EventLog, event, failures, read_events
-from tombola.study.graph import Graph, graph_of
-from tombola.study.module import Study, open_study
-from tombola.study.plan import Plan, why
+from tombola.study.plan import Plan
 from tombola.study.plan import plan as planned
 from tombola.study.provenance import cores
 from tombola.study.store import Store
+from tombola.study.why import why
 from tombola.words import studies as words
 
-log = logging.getLogger(__name__)
 SHOWN = 20
 """Reasons that `plan --why` prints."""
-DECLARED = {"claims": Claim, "figures": Curve, "tables": Pivot}
-"""What the functions of a study besides `goals` must yield."""
 
 
 def plan(asked: words.Plan) -> int:
     """`tombola plan`: what is stored, what would run, what it may cost; with --why, the first difference of each."""
-    study, graph = _opened(asked)
+    study, graph = opened(asked)
     store = Store(asked.store)
     found = planned(graph, store)
     reasons = why(graph, store) if asked.why else []
     if asked.json:
         sums = {name: getattr(found, name) for name in ("to_run", "unknown", "seconds", "flops", "bytes")}
-        told = {"study": study.text, **sums, **dataclasses.asdict(found)}
-        print_json({**told, "why": [dataclasses.asdict(one) for one in reasons]} if asked.why else told)
+        whole = {"study": study.text, **sums, **dataclasses.asdict(found)}
+        print_json({**whole, "why": [dataclasses.asdict(one) for one in reasons]} if asked.why else whole)
         return 0
     PLAIN.print(f"{study.text}: {study.title}")
     rows = f"{found.known:,} of {found.rows:,} rows are there"
@@ -84,7 +76,7 @@ def _work(found: Plan) -> Table:
             scaled(one.flops, "FLOP") if one.flops else "-",
             scaled(one.bytes, "B", step=1024),
         ]
-        based = f"{one.n} finished" + (f"; {one.unknown:,} of another kind" if one.unknown else "")
+        based = f"{one.n} finished" + (f"; not known for {one.unknown:,}" if one.unknown else "")
         table.add_row(f"{one.number:,}", one.function, *(cost if known else ["?"] * 3), based if known else "none yet")
     return table
 
@@ -103,18 +95,19 @@ def run(asked: words.Run) -> int:
         raise Refused(f"--address {asked.address} is that of a Ray cluster: add --engine ray.")
     if asked.workers < 0:
         raise Refused(f"--workers is {asked.workers}. It is 1 or more, or 0 for one a core.")
-    study, graph = _opened(asked)
+    study, graph = opened(asked)
     machine = chosen_machine(asked.machine)
     store = Store(asked.store, machine=machine)
     found = planned(graph, store)
-    store.prepare()
-    home = _home(study, asked.store)
-    command = f"tombola run {quoted(study.text)}{_also(asked)}"
+    if found.to_run:
+        store.prepare()
+    home = home_of(study, asked.store)
+    command = f"tombola run {quoted(study.text)}{also(asked)}"
     started = time.monotonic()
     with contextlib.ExitStack() as open_ones:
         path = home / "events.jsonl"
         logged = {one["key"] for one in read_events(path) if one["event"] == "row"} if path.exists() else set[str]()
-        keep = open_ones.enter_context(contextlib.closing(EventLog(path)))
+        keep = open_ones.enter_context(_log(path, needed=bool(found.to_run)))
         sinks = [parse("sink", one) for one in asked.mirror]
         watchers: list[Any] = [open_ones.enter_context(sink.open(study.text, home)) for sink in sinks]
         watchers.append(open_ones.enter_context(Live(study.title)))
@@ -131,16 +124,30 @@ def run(asked: words.Run) -> int:
         finished = driver.run(graph, store, engine, watch, study=study.text, command=command, seconds_left=seconds)
     findings = collect(study, graph, store, command=command, failed=finished.failed)
     if asked.json:
-        print_json({**_told(findings), **_counts(finished)})
+        print_json({**told(findings), **_counts(finished)})
     else:
         Console(highlight=False).print(terminal.overview(findings))
         done = f"{finished.done:,} steps were run, {finished.stored:,} were done before"
         PLAIN.print(f"{done}; {duration(time.monotonic() - started)} in all, kept in {asked.store}.")
-        PLAIN.print(f"The page: tombola report {quoted(study.text)}{_also(asked, 'store')}")
+        PLAIN.print(f"The page: tombola report {quoted(study.text)}{also(asked, 'store')}")
     if not finished.ok:
         raise driver.failure(finished, command=command, log=str(home / "events.jsonl"))
-    _trust(findings)
+    trust(findings)
     return 0
+
+
+@contextlib.contextmanager
+def _log(path: pathlib.Path, *, needed: bool) -> Generator[Any]:
+    """The log of a run; a finished study may lie where nothing can be written."""
+    try:
+        log = EventLog(path)
+    except Failed:
+        if needed:
+            raise
+        yield lambda one: None
+    else:
+        with contextlib.closing(log):
+            yield log
 
 
 def _engine(asked: words.Run, found: Plan, machine: Any, home: pathlib.Path, watch: Any) -> Engine:
@@ -179,94 +186,52 @@ def _stopped_by_term() -> Generator[None]:
 
 def report(asked: words.Report) -> int:
     """`tombola report`: the page of a study from what is stored of it, and its files."""
-    study, graph = _opened(asked)
+    study, graph = opened(asked)
     if not (pathlib.Path(asked.store) / "store.json").exists():
-        raise Refused(f"there is no store in {asked.store}. Run the study first: tombola run {quoted(study.text)}")
-    check_writable(asked.out)
-    events = _home(study, asked.store) / "events.jsonl"
-    command = f"tombola run {quoted(study.text)}{_also(asked)}"
+        raise Refused(
+            f"there is no store in {asked.store}. Run the study first: "
+            f"tombola run {quoted(study.text)}{also(asked, 'store')}"
+        )
+    _replaceable(asked.out)
+    events = home_of(study, asked.store) / "events.jsonl"
+    command = f"tombola run {quoted(study.text)}{also(asked)}"
     findings = collect(study, graph, Store(asked.store), command=command, failed=failures(events))
     out = page.write(findings, asked.out)
     beside = pathlib.Path(asked.files) if asked.files else out.with_name(f"{out.stem}_files")
     written = [] if asked.page_only else [str(path) for path in files.write_all(findings, beside)]
     if asked.json:
-        print_json({**_told(findings), "out": str(out), "files": written})
+        print_json({**told(findings), "out": str(out), "files": written})
     else:
         missing = f", {len(findings.missing):,} missing" if findings.missing else ""
         PLAIN.print(f"{len(findings.rows):,} rows{missing}.")
+        for said in cautions(findings):
+            PLAIN.print(f"Careful. {said}")
         PLAIN.print(f"The page: {out.resolve()}")
         if written:
             PLAIN.print(f"{len(written)} files: {beside}")
-    _trust(findings)
+    trust(findings)
     return 0
+
+
+def _replaceable(out: str) -> None:
+    """Find out whether the page may be written there: over a page, but over nothing else.
+
+    Raises:
+        Refused: If another file is there.
+        Failed: If the place cannot be written.
+    """
+    path = pathlib.Path(out)
+    if path.is_file() and not path.read_bytes()[:15].lower().startswith(b"<!doctype html"):
+        raise Refused(f"--out {out} is there already and is no page; it would be lost. Name another file.")
+    check_writable(out)
 
 
 def mirror(asked: words.Mirror) -> int:
     """`tombola mirror`: the log of a study, replayed into another tool."""
-    study = _named(asked)
-    shown = replay(_home(study, asked.store) / "events.jsonl", parse("sink", asked.to))
+    study = named(asked)
+    shown = replay(home_of(study, asked.store) / "events.jsonl", parse("sink", asked.to))
     if asked.json:
         print_json({"study": study.text, "to": asked.to, "new": shown})
     else:
         PLAIN.print(f"{shown:,} results are new in {asked.to}.")
     return 0
-
-
-def _named(asked: words.OfStudy) -> Study:
-    if not asked.study:
-        raise Refused("name a study: a Python file, or a shipped one such as quickstart. See: tombola list study")
-    return open_study(asked.study)
-
-
-def _opened(asked: words.OfStudy) -> tuple[Study, Graph]:
-    """The study and its graph; what it declares for the report is looked at too, before anything runs."""
-    study = _named(asked)
-    graph = graph_of(study.goals())
-    for what, kind in DECLARED.items():
-        for number, one in enumerate(study.declared(what)):
-            if not isinstance(one, kind):
-                raise Refused(
-                    f"{study.place}: {what}() yields a {type(one).__name__} (number {number + 1}). It must yield "
-                    f"{kind.__name__}(...)."
-                )
-    rows = [Missing(labels=goal.labels, key=goal.of.key) for goal in graph.goals]
-    for said in check(study.declared("claims"), rows):
-        log.warning("%s", said)
-    return study, graph
-
-
-def _home(study: Study, store: str) -> pathlib.Path:
-    """Where the log of a study lies, and what its workers print."""
-    return pathlib.Path(store) / "studies" / study.label
-
-
-def _also(asked: words.OfStudy, *names: str) -> str:
-    """The options of a command that were given, to say it again."""
-    given = ""
-    for field in dataclasses.fields(asked):
-        value = getattr(asked, field.name)
-        if field.name in (names or ("store", "workers", "engine", "address", "machine")) and value != field.default:
-            given += f" --{field.name} {quoted(str(value))}"
-    return given + "".join(f" --use {quoted(path)}" for path in asked.use)
-
-
-def _told(findings: Findings) -> dict[str, Any]:
-    claims = [
-        {"claim": one.claim.sentence, "verdict": one.outcome, "n": one.n, "needed": one.needed}
-        for one in judge(findings)
-    ]
-    rows = [{"labels": dict(one.labels), "numbers": dict(one.numbers), "key": one.key} for one in findings.rows]
-    missing = [{"labels": dict(one.labels), "key": one.key, "why": one.why} for one in findings.missing]
-    return {"study": findings.study, "claims": claims, "rows": rows, "missing": missing}
-
-
-def _trust(findings: Findings) -> None:
-    unfit = [row for row in findings.missing if row.why.startswith(UNFIT)]
-    if unfit:
-        raise Failed(f"{len(unfit)} rows cannot be shown, the first: {unfit[0].key}: {unfit[0].why}")
-    broken = [(row.key, name) for row in findings.rows for name, held in row.checks.items() if not held]
-    if broken:
-        key, name = broken[0]
-        raise Failed(
-            f"{len(broken)} checks did not hold, the first: '{name}' of {key}. Its results are not to be trusted."
-        )

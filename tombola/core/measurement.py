@@ -3,12 +3,12 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from tombola.core.artifact import Artifact, Parts
 from tombola.core.call import Call
 from tombola.core.canon import fingerprint
-from tombola.core.errors import Damaged
+from tombola.core.errors import Damaged, Refused
 
 _NAMES = ("numbers", "checks", "tables", "pictures")
 
@@ -33,6 +33,15 @@ class Measurement(Artifact):
     tables: Mapping[str, tuple[Mapping[str, Any], ...]] = dataclasses.field(default_factory=dict[str, Any])
     pictures: tuple[Mapping[str, Any], ...] = ()
     made_by: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number, or no yes or no."""
+        for name, value in cast(dict[str, Any], self.values).items():
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise Refused(f"a Measurement's '{name}' is a {type(value).__name__}. Its values are numbers.")
+        for name, held in cast(dict[str, Any], self.checks).items():
+            if not isinstance(held, bool):
+                raise Refused(f"a Measurement's check '{name}' is a {type(held).__name__}. It is True or False.")
 
     @property
     def key(self) -> str:

@@ -87,8 +87,9 @@ class Ticket(Artifact):
         return self.lineage.key_for(self.digest, otherwise="ticket")
 
     def numbers(self) -> dict[str, float]:
-        """What it keeps."""
-        return {"density": self.density, "kept": self.mask.kept, "size": self.mask.size}
+        """What it keeps, and how many tensors have no weight left."""
+        dead = sum(self.mask.kept_in(name) == 0 for name in self.mask)
+        return {"density": self.density, "kept": self.mask.kept, "size": self.mask.size, "dead_layers": dead}
 
     def stamped(self, call: Call) -> Self:
         """The same ticket with one call more in its lineage."""

@@ -15,6 +15,7 @@ Label = str | int | float | bool
 Where = Mapping[str, Label]
 
 MARGIN = 0.002
+MOST_MARGIN = 0.1
 """0.2 points of accuracy: what counts as no loss, and how clear a lead must be where seeds are few."""
 
 
@@ -71,6 +72,7 @@ class Better:
         """Settle the labels."""
         _settle(self, "where", "than")
         _pairs(self.by)
+        _small(self, self.of, self.margin)
 
     @property
     def bound(self) -> float:
@@ -101,6 +103,7 @@ class NotWorse:
         """Settle the labels."""
         _settle(self, "where", "than")
         _pairs(self.by)
+        _small(self, self.of, self.margin)
         if self.margin < 0:
             raise Refused(f"the margin of NotWorse is {self.margin!r}. It is what may be lost, 0 or more.")
 
@@ -134,6 +137,7 @@ class Agrees:
         """Settle the labels."""
         _settle(self, "where")
         _pairs(self.by)
+        _small(self, self.of, self.margin)
 
 
 Test = Better | NotWorse | Agrees
@@ -217,6 +221,15 @@ def _settle(test: object, *names: str) -> None:
         if not isinstance(given, Mapping):
             raise Refused(f"{type(test).__name__}: {name} is {given!r}. Give labels and values: {{'name': 'ticket'}}.")
         object.__setattr__(test, name, MappingProxyType(dict(given)))
+
+
+def _small(test: object, of: str, margin: float) -> None:
+    """Margins of accuracies are fractions: who writes 0.2 for 0.2 points would have every claim confirmed."""
+    if of.endswith("accuracy") and abs(margin) > MOST_MARGIN:
+        raise Refused(
+            f"{type(test).__name__}: the margin is {margin!r}, {100 * margin:g} points of {of}. For an accuracy it "
+            f"is a fraction, at most {MOST_MARGIN}: 0.2 points are 0.002."
+        )
 
 
 def _pairs(by: object) -> None:

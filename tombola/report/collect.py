@@ -149,12 +149,14 @@ def _joined(texts: Iterable[str]) -> str:
 
 
 def _about(graph: Graph) -> dict[str, str]:
-    """The plug-ins that all calls have in common, by the name of the argument: arch, task, recipe."""
+    """The settings that all calls have in common, by the name of the argument: arch, task, recipe, keep."""
     found: dict[str, set[str]] = defaultdict(set)
     seen: set[int] = set()
     for deferred in graph.calls.values():
         for name, value in deferred.call.arguments.items():
-            if id(value) not in seen and is_plugin(value):
+            if type(value) in (int, float, str):
+                found[name].add(text_of(value))
+            elif id(value) not in seen and is_plugin(value):
                 seen.add(id(value))
                 found[name].add(text_of(value))
     return {name: next(iter(texts)) for name, texts in found.items() if len(texts) == 1 and name not in ("seeds", "by")}

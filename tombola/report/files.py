@@ -25,6 +25,9 @@ from tombola.report.figures import FORMATS, save_figure
 from tombola.report.findings import Findings
 from tombola.report.judge import Judged, judge
 
+OURS = re.compile(r"(figure|table)-\d+(-[^.]*)?\.(png|svg|pdf|csv|md)")
+"""How the files of figures and tables are called; what is left of an earlier report is removed."""
+
 
 def write_all(
     findings: Findings, folder: str | Path, *, figures: Literal["draw", "leave out"] = "draw"
@@ -52,6 +55,9 @@ def write_all(
     if ready and figures == "draw":
         for name, figure in zip(_names("figure", [figure.title for figure in ready]), ready, strict=True):
             written += [save_figure(figure, home / f"{name}.{ending}") for ending in FORMATS]
+    for old in home.iterdir():  # Of another study, or of this one with more figures.
+        if OURS.fullmatch(old.name) and old not in written:
+            old.unlink()
     return tuple(written)
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from tombola.report.claims import Agrees, Better, Claim, NotWorse, Test
 from tombola.report.findings import Findings, Measured, Missing
-from tombola.report.match import Pair, in_pairs, why_no_number, why_none
+from tombola.report.match import Pair, in_pairs, rows_of, why_no_number, why_none
 from tombola.report.statistics import ALPHA, MOST_SEEDS, Lead, Sample, Verdict, interval, sample, verdict, verdicts
 from tombola.report.wording import density_text, label_text
 
@@ -120,10 +120,10 @@ def _test(findings: Findings, claim: Claim, test: Test) -> Tested:
     sides = [test.where] if isinstance(test, Agrees) else [test.where, test.than]
     picked: list[dict[Pair, Measured]] = []
     for where in sides:
-        rows = in_pairs(findings.rows, where, test.by, claim.sentence)
-        able = {pair: row for pair, row in rows.items() if test.of in row.numbers}
+        able = in_pairs([row for row in findings.rows if test.of in row.numbers], where, test.by, claim.sentence)
         if not able:
-            why = why_no_number(list(rows.values()), test.of) if rows else why_none(known, where)
+            rows = rows_of(findings.rows, where)
+            why = why_no_number(rows, test.of) if rows else why_none(known, where)
             return Tested(test, "not measured", why=why)
         picked.append(able)
     if isinstance(test, Agrees):

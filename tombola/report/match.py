@@ -34,6 +34,8 @@ def in_pairs(rows: Iterable[Named], where: Where, by: tuple[str, ...], claim: st
         if not fits(row, where):
             continue
         pair = tuple(row.labels.get(name) for name in by)
+        if pair in found and _step(found[pair]) != _step(row) and isinstance(row, Missing):
+            continue  # What another kind of step will have measured is known afterwards.
         if pair in found:
             raise Refused(_twice(claim, where, by, found[pair], row))
         found[pair] = row
@@ -56,6 +58,10 @@ def check(claims: Iterable[Claim], rows: Sequence[Measured | Missing]) -> list[s
                 if not in_pairs(rows, where, test.by, claim.sentence):
                     said.append(f"the claim {claim.sentence!r} cannot be measured: {why_none(rows, where)}.")
     return list(dict.fromkeys(said))
+
+
+def _step(row: Measured | Missing) -> str:
+    return row.key.partition(":")[0]
 
 
 def _twice(claim: str, where: Where, by: tuple[str, ...], first: Measured | Missing, second: Measured | Missing) -> str:

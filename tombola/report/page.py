@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from tombola.core.files import write_bytes
 from tombola.report import claim_words, wording
+from tombola.report.cautions import cautions
 from tombola.report.costs import MOST, cost_sentence, costs, total_seconds
 from tombola.report.curves import drawn
 from tombola.report.data import data_json
@@ -55,6 +56,7 @@ def render(findings: Findings) -> str:
         places=_Places(judged),
         tally=claim_words.tally(judged),
         confirmed=claim_words.confirmed_text(judged),
+        cautions=cautions(findings),
         words=claim_words,
         figures=[
             (figure, curve_svg(figure, width=760, height=400), curve_svg(figure, width=360, height=310))

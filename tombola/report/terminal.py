@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tombola.report.cautions import cautions
 from tombola.report.claim_words import MARKS, basis_text, confirmed_text, outcome_text, tally
 from tombola.report.defaults import tables_of
 from tombola.report.findings import Findings, Missing
@@ -42,6 +43,7 @@ def overview(findings: Findings) -> RenderableType:
         if len(judged) > MOST_CLAIMS:
             parts.append(Text(f"... and {len(judged) - MOST_CLAIMS} more; the page has them all."))
         parts.append(Text(f"{tally(judged)} {confirmed_text(judged)}".strip()))
+    parts += [Text(f"Careful. {said}", style="yellow") for said in cautions(findings)]
     if findings.missing:
         parts.append(Text(missing_text(findings)))
     return Group(*parts)

@@ -50,10 +50,11 @@ def run(graph: Graph, store: Store, engine: Engine, watch: Callable[[Event], Non
     Raises:
         Unwritable: If results cannot be kept; whatever was finished before is.
     """
-    store.prepare()
     driver = _Driver(graph, store, engine, watch)
     known = driver.known()
     driver.begin()
+    if driver.todo:
+        store.prepare()
     todo = Counter(graph.calls[key].function.name for key in driver.todo)
     stored = len(graph) - len(driver.todo)
     watch(event("run", engine=engine.name, workers=engine.slots, steps=len(graph), stored=stored, todo=todo, **facts))
@@ -71,7 +72,7 @@ def run(graph: Graph, store: Store, engine: Engine, watch: Callable[[Event], Non
         seconds = time.monotonic() - started
         counts = {"done": driver.done, "failed": len(driver.failed), "blocked": len(driver.blocked)}
         watch(event("end", outcome=outcome, seconds=seconds, **counts))
-    return Finished(stored, driver.done, driver.failed, driver.blocked, seconds)
+    return Finished(len(graph) - len(driver.wanted), driver.done, driver.failed, driver.blocked, seconds)
 
 
 class _Driver:
@@ -84,6 +85,7 @@ class _Driver:
         for goal in graph.goals:
             self.goals.setdefault(goal.of.key, []).append(goal)
         self.todo: set[str] = set()
+        self.wanted: set[str] = set()
         self.waiting: dict[str, int] = {}
         self.ready: list[tuple[int, int, str]] = []
         self.order = {key: place for place, key in enumerate(graph.calls)}
@@ -134,6 +136,7 @@ class _Driver:
         for key in keys:
             if key not in self.todo:
                 self.todo.add(key)
+                self.wanted.add(key)
                 self.waiting[key] = sum(one not in self.present for one in self.graph.inputs[key])
                 if not self.waiting[key]:
                     self._push(key)

@@ -1,5 +1,6 @@
 """A study as it is named: a Python file or the name of a shipped one, with settings: `depth.py(levels=3)`."""
 
+import contextlib
 import dataclasses
 import importlib
 import inspect
@@ -9,7 +10,7 @@ import re
 import traceback
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from tombola.core import catalogue
@@ -20,6 +21,7 @@ from tombola.core.text import parse_fields
 from tombola.study.deferred import Deferred
 from tombola.study.goals import Goal, row
 from tombola.study.shipped import SHIPPED, shipped
+from tombola.study.step import PLANNING
 
 _TEXT = re.compile(r"\s*(?P<name>.+?\.py|[\w-]+)\s*(?P<settings>\(.*\))?\s*", re.DOTALL)
 
@@ -88,7 +90,7 @@ class Study:
         takes = inspect.signature(function).parameters
         every = any(one.kind is one.VAR_KEYWORD for one in takes.values())
         settings = {n: v for n, v in self.settings.items() if every or n in takes}
-        with _explained(self.place, self.module.__file__ or "", what):
+        with _explained(self.place, self.module.__file__ or "", what), _planning():
             found = function(**settings)
             if not isinstance(found, Iterable):
                 kind = type(found).__name__
@@ -153,6 +155,15 @@ def _types(function: Any, place: str) -> dict[str, Any]:
         known = parameter.default is not parameter.empty and type(parameter.default) in (int, float, str, bool)
         found[name] = hints.get(name, type(parameter.default) if known else Any)
     return found
+
+
+@contextlib.contextmanager
+def _planning() -> Generator[None]:
+    before = PLANNING.set(True)
+    try:
+        yield
+    finally:
+        PLANNING.reset(before)
 
 
 class _explained:

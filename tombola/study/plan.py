@@ -1,19 +1,14 @@
 """What a run of a study would do, before it does anything: what is stored, what would run, at what cost, and why."""
 
-import contextlib
 import dataclasses
-import functools
-import json
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from tombola.core.canon import canonical, digest_of
+from tombola.core.canon import digest_of
 from tombola.core.errors import Damaged, Refused
-from tombola.study.deferred import Deferred
 from tombola.study.graph import Graph
-from tombola.study.step import Step
 from tombola.study.store import Store
 
 SAMPLE = 30
@@ -128,7 +123,7 @@ class _Costs:
         """The expected cost of a call; None where nothing like it was ever finished."""
         kind, function = (self.kinds[key], self.roots[key]), self.graph.calls[key].function.name
         if kind not in self.found:
-            records = _records(self.store, self.near[kind][:SAMPLE]) or self._stored(function).get(kind[0], [])
+            records = records_of(self.store, self.near[kind][:SAMPLE]) or self._stored(function).get(kind[0], [])
             self.found[kind] = _mean(records)
         return self.found[kind]
 
@@ -136,13 +131,14 @@ class _Costs:
         if function not in self.far:
             found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
             keys = sorted(key for key in self.present if key.partition(":")[0] == function)
-            for record in _records(self.store, keys[:COMPARED]):
+            for record in records_of(self.store, keys[:COMPARED]):
                 found[_kind(function, record["arguments"])].append(record)
             self.far[function] = found
         return self.far[function]
 
 
-def _records(store: Store, keys: Iterable[str]) -> list[Mapping[str, Any]]:
+def records_of(store: Store, keys: Iterable[str]) -> list[Mapping[str, Any]]:
+    """The records of these keys, without those that are damaged or gone."""
     found: list[Mapping[str, Any]] = []
     for key in keys:
         try:
@@ -156,17 +152,15 @@ def _mean(records: list[Mapping[str, Any]]) -> Cost | None:
     if not records:
         return None
     took = [record["provenance"] for record in records]
-    # A call that went on from half-done work took longer than its last process saw.
-    seconds = [
-        max(one["seconds"], record["numbers"].get("seconds", 0.0)) for one, record in zip(took, records, strict=True)
-    ]
+    # What a call says of itself comes first: it counts the half-done work of others, and leaves out imports.
+    seconds = [record["numbers"].get("seconds", one["seconds"]) for one, record in zip(took, records, strict=True)]
     flops, size = [one["flops"] for one in took], [one["bytes"] for one in took]
     return Cost(statistics.fmean(seconds), statistics.fmean(flops), statistics.fmean(size), len(records))
 
 
 def _kind(function: str, arguments: Mapping[str, Any]) -> str:
     """The step and its settings, without seeds and inputs."""
-    settings = {n: _unseeded(v) for n, v in arguments.items() if not _refers(v) and not _is_seeds(v)}
+    settings = {n: _unseeded(v) for n, v in arguments.items() if not refers(v) and not _is_seeds(v)}
     return digest_of([function, settings])
 
 
@@ -179,116 +173,13 @@ def _unseeded(form: Any) -> Any:
     return form
 
 
-def _refers(form: Any) -> bool:
+def refers(form: Any) -> bool:
+    """Whether a canonical form holds the result of another call."""
     if isinstance(form, dict):
         members = cast(dict[str, Any], form)
-        return "ref" in members or any(_refers(one) for one in members.values())
-    return isinstance(form, list) and any(_refers(one) for one in cast(list[Any], form))
+        return "ref" in members or any(refers(one) for one in members.values())
+    return isinstance(form, list) and any(refers(one) for one in cast(list[Any], form))
 
 
 def _is_seeds(form: Any) -> bool:
     return isinstance(form, dict) and str(cast(dict[str, Any], form).get("plugin", "")).startswith("seeds/")
-
-
-@dataclasses.dataclass(frozen=True)
-class Reason:
-    """Why a call would run: the nearest stored call of its step ("" if there is none), and what differs first."""
-
-    key: str
-    call: str
-    nearest: str
-    argument: str = ""
-    here: str = ""
-    there: str = ""
-
-    def __str__(self) -> str:
-        """The reason as a sentence."""
-        if not self.nearest:
-            return f"{self.key}: no {self.key.partition(':')[0]} is stored yet."
-        return (
-            f"{self.key}: {self.argument} is {self.here}; in {self.nearest}, the nearest that is stored, {self.there}."
-        )
-
-
-def why(graph: Graph, store: Store) -> list[Reason]:
-    """For each call that would run although its inputs are stored: what differs from the nearest stored one.
-
-    The calls that follow from these differ by their inputs, and are left out.
-    """
-    present = store.present()
-    todo = graph.needed(present=present, noted=store.noted())
-    first = [graph.calls[key] for key in todo if all(one in present for one in graph.inputs[key])]
-    steps = {call.function.name: call.function for call in first}
-    keys = [key for key in sorted(present) if key.partition(":")[0] in steps][:COMPARED]
-    stored: dict[str, list[tuple[str, dict[str, str]]]] = defaultdict(list)
-    for record in _records(store, keys):
-        there = _leaves(steps[record["function"]], record["version"], record["arguments"])
-        stored[record["function"]].append((record["key"], there))
-    return [_reason(call, stored[call.function.name]) for call in first]
-
-
-def _reason(call: Deferred, stored: list[tuple[str, dict[str, str]]]) -> Reason:
-    if not stored:
-        return Reason(call.key, call.call.text, "")
-    here = _leaves(call.function, call.call.version, call.call.canonical)
-    nearest, there = min(stored, key=lambda one: len(_different(here, one[1])))
-    argument = next(iter(_different(here, there)), "")
-    lacking = "nothing" if argument.endswith("]") else "at its default"
-    return Reason(call.key, call.call.text, nearest, argument, *(one.get(argument, lacking) for one in (here, there)))
-
-
-def _different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
-
-
-def _leaves(function: Step, version: int, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """The plain values in canonical arguments, by the way that leads to them: recipe.optimizer.lr."""
-    found = {"the version of the step": str(version)}
-    for name, form in {**_defaults(function), **arguments}.items():
-        found.update(_walk(name, form))
-    return found
-
-
-@functools.cache
-def _defaults(function: Step) -> dict[str, Any]:
-    """What arguments are that a call leaves out."""
-    found: dict[str, Any] = {}
-    for name, parameter in function.signature.parameters.items():
-        if parameter.default is not parameter.empty:
-            with contextlib.suppress(Refused):  # It need not have a stable form: it is in no key.
-                found[name] = canonical(parameter.default)
-    return found
-
-
-def _walk(path: str, form: Any) -> Iterator[tuple[str, str]]:
-    members: dict[str, Any] = cast(dict[str, Any], form) if isinstance(form, dict) else {}
-    if "plugin" in members:
-        yield path, members["plugin"].partition("/")[2] + (f" (version {v})" if (v := members["version"]) > 1 else "")
-        for name, value in members["fields"].items():
-            yield from _walk(f"{path}.{name}", value)
-        for name, value in members.get("identity", {}).get("dict", {}).items():
-            yield from _walk(f"the {name} of {path}", value)
-    elif "float" in members:
-        yield path, members["float"]
-    elif "ref" in members:
-        yield path, members["ref"]
-    elif "tuple" in members:
-        yield path, "(...)" if members["tuple"] else "()"
-        for number, value in enumerate(members["tuple"]):
-            yield from _walk(f"{path}[{number}]", value)
-    elif "dict" in members:
-        yield path, "{...}" if members["dict"] else "{}"
-        for name, value in members["dict"].items():
-            yield from _walk(f"{path}[{name!r}]", value)
-    else:
-        yield path, json.dumps(form)
-
-
-def counted(functions: Iterable[str]) -> str:
-    """Numbers by name: "42 train, 21 cut".
-
-    Example:
-        >>> counted(["cut", "train", "cut"])
-        '2 cut, 1 train'
-    """
-    return ", ".join(f"{number:,} {name}" for name, number in Counter(functions).most_common())

@@ -1,5 +1,6 @@
 """A step: a function whose calls have keys. `now` runs one at once; a `Store` runs what it lacks and loads the rest."""
 
+import contextvars
 import dataclasses
 import functools
 import inspect
@@ -9,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from tombola.core.artifact import Artifact
 from tombola.core.call import Call
-from tombola.core.errors import Refused
+from tombola.core.errors import Refused, unknown
 from tombola.core.machine import Machine
 
 ROOMS = frozenset({"blobs", "damaged", "locks", "noted", "partial", "studies", "tmp"})
@@ -56,6 +57,13 @@ class Context:
             self.listen("progress", self.call, **facts)
 
 
+PLANNING: contextvars.ContextVar[bool] = contextvars.ContextVar("planning", default=False)
+"""Whether a study is telling what it wants: then nothing runs."""
+
+
+_OWN: dict[str, str] = {}
+
+
 class Step:
     """A function with a name, a version and a result that can be kept. Made by `@step`."""
 
@@ -67,6 +75,13 @@ class Step:
                 f"no step can be called '{name}': a store keeps other things in its folder '{name}'. Taken are "
                 f"{', '.join(sorted(ROOMS))}."
             )
+        own = str(function.__module__).startswith("tombola.")
+        if name in _OWN and not own:
+            raise Refused(
+                f"no step can be called '{name}': tombola has one ({_OWN[name]}), and keys would not tell them apart."
+            )
+        if own:
+            _OWN[name] = f"{function.__module__}.{function.__qualname__}"
         self.function, self.name, self.version, self.prepare = function, name, version, prepare
         self.signature = inspect.signature(function)
         self.hints: dict[str, Any] = inspect.get_annotations(function, eval_str=True)
@@ -80,12 +95,16 @@ class Step:
         Raises:
             Refused: If the arguments do not fit the function.
         """
+        takes = [name for name in self.signature.parameters if name != "context"]
+        if "context" in kwargs:
+            raise Refused(f"{self.name}: 'context' is given by whoever runs the call, not by the call.")
+        for name in kwargs:
+            if name not in takes:
+                raise unknown(f"argument of {self.name}", name, takes)
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise Refused(f"{self.name}: {error}. It takes {self.signature}.") from error
-        if "context" in bound.arguments:
-            raise Refused(f"{self.name}: 'context' is given by whoever runs the call, not by the call.")
+            raise Refused(f"{self.name}: {error}. It takes {', '.join(takes)}.") from error
         arguments = dict(bound.arguments)
         if self.prepare is not None:
             bound.apply_defaults()
@@ -95,9 +114,17 @@ class Step:
 
     def run(self, call: Call, context: Context) -> Any:
         """Make the result of a call of this step."""
+        if PLANNING.get():
+            raise Refused(
+                f"{self.name} would run while the study is planned. In goals() every step is called through defer: "
+                "defer(train, ...), find(..., call=defer)."
+            )
         extra = {"context": dataclasses.replace(context, call=call)} if self.takes_context else {}
         context.listen("start", call)
-        result = self.function(**call.arguments, **extra).stamped(call)
+        made = self.function(**call.arguments, **extra)
+        if not isinstance(made, self.result):
+            raise Refused(f"{self.name} gave a {type(made).__name__}; it is declared to give a {self.result.__name__}.")
+        result = made.stamped(call)
         context.listen("done", call, result=result)
         return result
 

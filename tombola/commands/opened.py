@@ -1,0 +1,89 @@
+"""What the commands on studies share: the study that is named, how it is said again, what is told of its findings."""
+
+import dataclasses
+import logging
+import pathlib
+from typing import Any
+
+from tombola.commands.shared import quoted
+from tombola.core.errors import Failed, Refused
+from tombola.report.cautions import misnamed
+from tombola.report.claims import Claim
+from tombola.report.collect import UNFIT
+from tombola.report.declared import Curve, Pivot
+from tombola.report.findings import Findings, Missing
+from tombola.report.judge import judge
+from tombola.report.match import check
+from tombola.study.graph import Graph, graph_of
+from tombola.study.module import Study, open_study
+from tombola.words import studies as words
+
+log = logging.getLogger(__name__)
+DECLARED = {"claims": Claim, "figures": Curve, "tables": Pivot}
+"""What the functions of a study besides `goals` must yield."""
+
+
+def named(asked: words.OfStudy) -> Study:
+    """The study that a command names."""
+    if not asked.study:
+        raise Refused("name a study: a Python file, or a shipped one such as quickstart. See: tombola list study")
+    return open_study(asked.study)
+
+
+def opened(asked: words.OfStudy) -> tuple[Study, Graph]:
+    """The study and its graph; what it declares for the report is looked at too, before anything runs."""
+    study = named(asked)
+    graph = graph_of(study.goals())
+    for what, kind in DECLARED.items():
+        for number, one in enumerate(study.declared(what)):
+            if not isinstance(one, kind):
+                raise Refused(
+                    f"{study.place}: {what}() yields a {type(one).__name__} (number {number + 1}). It must yield "
+                    f"{kind.__name__}(...)."
+                )
+    rows = [Missing(labels=goal.labels, key=goal.of.key) for goal in graph.goals]
+    shown = (*study.declared("figures"), *study.declared("tables"))
+    for said in [*check(study.declared("claims"), rows), *misnamed(shown, rows)]:
+        log.warning("%s", said)
+    return study, graph
+
+
+def home_of(study: Study, store: str) -> pathlib.Path:
+    """Where the log of a study lies, and what its workers print."""
+    return pathlib.Path(store) / "studies" / study.label
+
+
+def also(asked: words.OfStudy, *names: str) -> str:
+    """The options of a command that were given, to say it again."""
+    given = ""
+    for field in dataclasses.fields(asked):
+        value = getattr(asked, field.name)
+        if field.name in (names or ("store", "workers", "engine", "address", "machine")) and value != field.default:
+            given += f" --{field.name} {quoted(str(value))}"
+    return given + "".join(f" --use {quoted(path)}" for path in asked.use)
+
+
+def told(findings: Findings) -> dict[str, Any]:
+    """What `--json` prints of findings."""
+    claims = [
+        {"claim": one.claim.sentence, "verdict": one.outcome, "n": one.n, "needed": one.needed}
+        for one in judge(findings)
+    ]
+    rows = [{"labels": dict(one.labels), "numbers": dict(one.numbers), "key": one.key} for one in findings.rows]
+    missing = [{"labels": dict(one.labels), "key": one.key, "why": one.why} for one in findings.missing]
+    return {"study": findings.study, "claims": claims, "rows": rows, "missing": missing}
+
+
+def trust(findings: Findings) -> None:
+    """Refuse to end well where a row cannot be shown or a check did not hold."""
+    unfit = [row for row in findings.missing if row.why.startswith(UNFIT)]
+    if unfit:
+        rows = "1 row" if len(unfit) == 1 else f"{len(unfit):,} rows"
+        raise Failed(f"{rows} cannot be shown, the first: {unfit[0].key}: {unfit[0].why}")
+    broken = [(row.key, name) for row in findings.rows for name, held in row.checks.items() if not held]
+    if broken:
+        key, name = broken[0]
+        raise Failed(
+            f"{len(broken):,} check{'s' * (len(broken) > 1)} did not hold, the first: '{name}' of {key}. "
+            "Such results are not to be trusted."
+        )

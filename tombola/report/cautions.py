@@ -1,0 +1,95 @@
+"""What a reader must know before believing a study: dead layers, cells that mix runs, figures that show nothing."""
+
+from collections.abc import Iterable, Sequence
+
+from tombola.report.curves import drawn
+from tombola.report.declared import Curve, Pivot
+from tombola.report.findings import Findings, Measured, Missing
+from tombola.report.gather import varying
+from tombola.report.match import why_no_number, why_none
+from tombola.report.pivots import lay_out
+from tombola.report.wording import labels_text
+
+MOST_NAMED = 3
+
+
+def cautions(findings: Findings) -> tuple[str, ...]:
+    """Sentences, the gravest first; none where there is nothing to be careful of.
+
+    Example:
+        >>> cautions(Findings(title="", question="", study="", command="", rows=()))
+        ()
+    """
+    return tuple([*_dead(findings.rows), *_mixed(findings), *_empty(findings)])
+
+
+def _dead(rows: Sequence[Measured]) -> Iterable[str]:
+    dead = [row for row in rows if row.numbers.get("dead_layers")]
+    if dead:
+        named = "; ".join(labels_text(row.labels) for row in dead[:MOST_NAMED])
+        more = f" and {len(dead) - MOST_NAMED:,} more" if len(dead) > MOST_NAMED else ""
+        count = "1 row is" if len(dead) == 1 else f"{len(dead):,} rows are"
+        yield (
+            f"Layer collapse: {count} of networks with a layer in which no weight is left ({named}{more}). What they "
+            "reach says little; keep more, or use another scope."
+        )
+
+
+def _mixed(findings: Findings) -> Iterable[str]:
+    for pivot in findings.tables:
+        if mixed := lay_out(findings, pivot, ()).mixed:
+            yield (
+                f"The table of {pivot.of} puts rows together that differ in {' and '.join(mixed)}, and counts them as "
+                "n; say where={...}, or declare a table for each."
+            )
+    for curve in findings.figures:
+        points = drawn(findings, curve).points
+        lines: dict[str, list[Measured]] = {}
+        for point in points:
+            lines.setdefault(str([point.rows[0].labels.get(name) for name in curve.arms]), []).extend(point.rows)
+        same = (*curve.arms, *curve.over, curve.x)
+        mixed = sorted({name for rows in lines.values() for name in _apart(rows, curve, same)})
+        if mixed:
+            yield f"A line of the figure of {curve.y} joins rows that differ in {' and '.join(mixed)}; add it to by."
+
+
+def _apart(rows: Sequence[Measured], curve: Curve, same: Sequence[str]) -> list[str]:
+    """The labels that differ between rows of one line although they are at the same x."""
+    found: set[str] = set()
+    places: dict[object, list[Measured]] = {}
+    for row in rows:
+        places.setdefault((row.labels.get("level"), row.labels.get(curve.x)), []).append(row)
+    for inside in places.values():
+        found.update(varying(inside, without=same))
+    return sorted(found)
+
+
+def _empty(findings: Findings) -> Iterable[str]:
+    for curve in findings.figures:
+        if findings.rows and not drawn(findings, curve).points:
+            lacking = [name for name in (curve.x, curve.y) if not any(_has(row, name) for row in findings.rows)]
+            why = why_no_number(findings.rows, lacking[0]) if lacking else why_none(findings.rows, curve.where)
+            yield f"The figure of {curve.y} against {curve.x} shows nothing: {why}."
+    for pivot in findings.tables:
+        if findings.rows and not lay_out(findings, pivot, ()).lines:
+            lacking = not any(pivot.of in row.numbers for row in findings.rows)
+            why = why_no_number(findings.rows, pivot.of) if lacking else why_none(findings.rows, pivot.where)
+            yield f"The table of {pivot.of} shows nothing: {why}."
+
+
+def _has(row: Measured, name: str) -> bool:
+    return name in row.numbers or name in row.labels
+
+
+def misnamed(shown: Iterable[Curve | Pivot], rows: Sequence[Measured | Missing]) -> list[str]:
+    """Labels that figures and tables speak of and no row has; found out before anything runs."""
+    known = {name for row in rows for name in row.labels}
+    said: list[str] = []
+    for one in shown:
+        names = [*one.where, *((one.lines, one.columns) if isinstance(one, Pivot) else one.arms)]
+        for name in names:
+            if name and name not in known:
+                kind = "table" if isinstance(one, Pivot) else "figure"
+                number = one.of if isinstance(one, Pivot) else one.y
+                said.append(f"the {kind} of {number}: {why_none(rows, {name: ''})}.")
+    return list(dict.fromkeys(said))
