@@ -233,7 +233,7 @@ def test_rows_go_out_and_in(run: Run, made: list[str]):
     told = run("export", "adds.py", "--out", "out")
     assert told.code == 0 and told.out.splitlines() == [
         "2 rows written: out/rows.csv, out/rows.parquet, out/rows.jsonl",
-        "1 rows are not there yet: tombola run adds.py",
+        "1 row is not there yet: tombola run adds.py",
     ]
     with open("out/rows.csv", newline="") as file:
         lines = list(csv.DictReader(file))
@@ -241,6 +241,9 @@ def test_rows_go_out_and_in(run: Run, made: list[str]):
     assert [line["numbers.number"] for line in lines] == ["0.0", "2.0"] and lines[0]["toy_twice.by"] == "2.0"
     assert run("import", "out", "--store", "other").out == "2 taken into other.\n"
     assert run("import", "out/rows.jsonl", "--store", "other").out == "0 taken into other, 2 were there already.\n"
+    rows = pathlib.Path("out/rows.jsonl").read_text()
+    pathlib.Path("twice.jsonl").write_text(rows + rows)  # One result may be several rows.
+    assert run("import", "twice.jsonl", "--store", "second").out == "2 taken into second.\n"
     assert Store("other").noted() == set(made)
     assert run("import", "runs", "--store", "third", "--json").json == {
         "store": "third",

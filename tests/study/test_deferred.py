@@ -9,6 +9,7 @@ import torch
 from tests.study.toys import COMMON, RUNS, Sum, add, gather, slow
 from tombola.archs.mlp import Mlp
 from tombola.core.errors import Refused
+from tombola.core.seeds import Seeds
 from tombola.criteria.magnitude import Magnitude
 from tombola.find import cut, draw, find
 from tombola.study.deferred import Deferred, defer
@@ -120,3 +121,14 @@ def test_results_and_deferred_calls_mix():
     assert [one.call.text for one in mixed.inputs] == ["toy_add(number=2.0)"]
     assert resolve(graph_of([row(mixed)]))[mixed.key].total == 3.0
     assert isinstance(mixed, Deferred)
+
+
+@step("toy_seeded")
+def seeded(seeds: Seeds = Seeds()) -> Sum:
+    return Sum(torch.zeros(1), float(seeds.seed), COMMON)
+
+
+def test_a_plug_in_of_the_wrong_class_is_refused_when_it_is_deferred():
+    assert defer(seeded, seeds=Seeds(3)).call.arguments == {"seeds": Seeds(3)}
+    with pytest.raises(Refused, match=r"^toy_seeded: 'seeds' is 3 \(int\)\. It must be a Seeds\.$"):
+        defer(seeded, seeds=3)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from tombola.commands.shared import PLAIN, print_json
+from tombola.commands.shared import PLAIN, print_json, quoted
 from tombola.core.errors import Failed, unknown
 from tombola.report.wording import duration, scaled
 from tombola.study.audit import Finding, audit, count
@@ -194,7 +193,7 @@ def _verify(asked: Verify) -> int:
         _set_aside(keeper, bad)
         PLAIN.print(f"They lie in {keeper.folder / 'damaged'} now. The next run makes them again; rows: import again.")
     elif bad:
-        again = f"tombola store verify --set-aside --store {shlex.quote(asked.store)}"
+        again = f"tombola store verify --set-aside --store {quoted(asked.store)}"
         PLAIN.print(f"To have them made again by the next run, move them out of the way: {again}")
     return 1 if bad else 0
 
@@ -220,7 +219,8 @@ def _export(asked: Export) -> int:
         return 1 if done.damaged else 0
     PLAIN.print(f"{done.rows:,} rows written: {', '.join(map(str, done.files))}")
     if done.missing:
-        PLAIN.print(f"{len(done.missing):,} rows are not there yet: tombola run {shlex.quote(asked.study)}")
+        rows = "1 row is" if len(done.missing) == 1 else f"{len(done.missing):,} rows are"
+        PLAIN.print(f"{rows} not there yet: tombola run {quoted(asked.study)}")
     if done.damaged:
         PLAIN.print(f"{len(done.damaged):,} rows are damaged and were left out: tombola store verify")
     return 1 if done.damaged else 0
@@ -229,10 +229,12 @@ def _export(asked: Export) -> int:
 def _import(asked: Import) -> int:
     counts = {"taken": 0, "there": 0}
     refused: list[dict[str, str]] = []
+    seen: set[str] = set()  # One result may be several rows.
     for one in take_in(asked.path, Shelves(asked.store)):
         if one.how == "refused":
             refused.append({"name": one.name, "why": one.why})
-        else:
+        elif (key := one.name.rpartition(", ")[2]) not in seen:
+            seen.add(key)
             counts[one.how] += 1
     if asked.json:
         print_json({"store": asked.store, **counts, "refused": refused})

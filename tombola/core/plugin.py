@@ -103,6 +103,11 @@ def is_plugin(value: Any) -> bool:
     return type(value) in _REGISTRATIONS
 
 
+def is_plugin_class(cls: Any) -> bool:
+    """Whether a class was made by `@plugin`."""
+    return isinstance(cls, type) and cls in _REGISTRATIONS
+
+
 def registration(cls: type) -> Registration:
     """Kind, name and version of a plug-in class."""
     return _REGISTRATIONS[cls]

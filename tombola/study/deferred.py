@@ -9,6 +9,7 @@ from tombola.core.artifact import Artifact
 from tombola.core.call import Call
 from tombola.core.canon import Keyed
 from tombola.core.errors import Refused
+from tombola.core.plugin import is_plugin_class
 from tombola.study.step import Step
 
 
@@ -59,6 +60,9 @@ def defer(function: Any, *args: Any, **kwargs: Any) -> Deferred:
     for name, value in call.arguments.items():
         if isinstance(value, Deferred):
             _check(function, name, value)
+        elif name in (plugins := _plugins(function)) and not isinstance(value, plugins[name]):
+            kind = plugins[name].__name__
+            raise Refused(f"{function.name}: '{name}' is {value!r} ({type(value).__name__}). It must be a {kind}.")
     return Deferred(function, call)
 
 
@@ -69,6 +73,12 @@ def _check(function: Step, name: str, value: Deferred) -> None:
             f"{function.name}: '{name}' is what {value.function.name} gives, a {value.function.result.__name__}. "
             f"It must be a {' or a '.join(kind.__name__ for kind in wanted)}."
         )
+
+
+@functools.cache
+def _plugins(function: Step) -> dict[str, type]:
+    """The parameters of a step that take one class of plug-ins: they are looked at now, not when the call runs."""
+    return {name: hint for name, hint in function.hints.items() if is_plugin_class(hint)}
 
 
 @functools.cache
