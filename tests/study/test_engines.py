@@ -390,6 +390,11 @@ def test_a_store_that_may_not_be_written(tmp_path: pathlib.Path):
     said, events = stopped(Here(lambda told: None), Store("/proc/runs"), goals)
     assert said.startswith("cannot write the store /proc/runs: ") and said.endswith(". Name another (--store).")
     assert not events
+    engine = Here(lambda told: None)
+    closed: list[bool] = []
+    engine.close = lambda *, stop: closed.append(stop)  # type: ignore[method-assign]
+    stopped(engine, Store("/proc/runs"), goals)
+    assert closed == [True]
     store = Store(tmp_path / "runs")
     store.prepare()
     (store.folder / "locks").rmdir()

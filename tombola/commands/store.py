@@ -1,7 +1,6 @@
 """`tombola store`: what is in a store, is it sound, what can go; rows of studies to and from other machines."""
 
 import dataclasses
-import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -117,7 +116,7 @@ def _show(asked: Show) -> int:
     stored = keeper.home(key).exists()
     if asked.json:
         made_of = [{"key": one, "call": known["call"] if known else None} for one, known in lineage]
-        told = {n: _finite(record[n]) for n in ("key", "call", "numbers", "checks", "provenance", "inputs", "files")}
+        told = {n: record[n] for n in ("key", "call", "numbers", "checks", "provenance", "inputs", "files")}
         print_json({**told, "state": "stored" if stored else "noted", "lineage": made_of})
         return 0
     PLAIN.print(f"{key}{'' if stored else ' (an imported row: its files are elsewhere)'}\n{record['call']}\n")
@@ -137,13 +136,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _finite(value: Any) -> Any:
-    """The value as JSON has it: what is not a number there is null."""
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _gc(asked: Gc) -> int:

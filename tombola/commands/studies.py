@@ -27,7 +27,7 @@ from tombola.study import driver
 from tombola.study.driver import Engine, Finished
 from tombola.study.engines.here import Here
 from tombola.study.engines.local import Local
-from tombola.study.events import Event, EventLog, event, failures, read_events
+from tombola.study.events import Event, EventLog, failures, read_events
 from tombola.study.plan import Plan
 from tombola.study.plan import plan as planned
 from tombola.study.provenance import cores
@@ -156,13 +156,9 @@ def _engine(asked: words.Run, found: Plan, machine: Any, home: pathlib.Path, wat
 
         return Ray(asked.address, machine=machine)
     workers = min(asked.workers or cores(), max(1, found.to_run))
-    if workers == 1 or not found.to_run:
-        return Here(lambda told: watch(event(told.happening, **{"key": told.key, **_function(told.key), **told.facts})))
+    if workers == 1:
+        return Here(lambda told: watch(told.event()))
     return Local(workers, machine=machine, log=home)
-
-
-def _function(key: str) -> dict[str, str]:
-    return {"function": key.partition(":")[0]}
 
 
 def _counts(finished: Finished) -> dict[str, Any]:

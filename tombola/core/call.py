@@ -52,6 +52,16 @@ class Call:
         return dataclasses.replace(self, arguments={n: _swapped(v, swap) for n, v in self.arguments.items()})
 
 
+def function_of(key: str) -> str:
+    """The name of the function that a key is of.
+
+    Example:
+        >>> function_of("train:0123456789abcdef")
+        'train'
+    """
+    return key.partition(":")[0]
+
+
 def key_of(function: str, version: int, arguments: Mapping[str, Any]) -> str:
     """The key of a call, from its arguments in canonical form."""
     return f"{function}:{digest_of({'function': function, 'version': version, 'arguments': arguments})}"

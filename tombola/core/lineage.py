@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, cast
 
-from tombola.core.call import Call
+from tombola.core.call import Call, function_of
 from tombola.core.errors import Damaged
 
 
@@ -19,7 +19,7 @@ class Event:
     @property
     def function(self) -> str:
         """The name of the function that was called."""
-        return self.key.partition(":")[0]
+        return function_of(self.key)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
+from tombola.core.call import function_of
 from tombola.study.events import Event
 
 Number = int | float
@@ -212,7 +213,7 @@ class Pages:
         return self._open[key]
 
     def _card(self, event: Event) -> Card:
-        function = event.get("function") or event["key"].partition(":")[0]
+        function = event.get("function") or function_of(event["key"])
         return Card(self.study, event["key"], function, event.get("call", ""), event.get("labels") or {}, event["time"])
 
 

@@ -11,9 +11,8 @@ from tombola.core.call import key_of
 from tombola.core.errors import Damaged
 from tombola.study import shelf
 from tombola.study.keeper import KEY, Keeper, children
-from tombola.study.record import unseal
+from tombola.study.record import same, unseal
 from tombola.study.step import ROOMS
-from tombola.study.store import same
 
 SHAPE: Mapping[str, type] = {
     "call": str,

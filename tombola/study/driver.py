@@ -1,5 +1,7 @@
-"""Running a graph: what is ready goes to an engine, what comes back sets free what waited for it, and failures stay
-apart. The engine decides where; the store remembers; nothing that is finished is done again."""
+"""Running a graph: what is ready goes to an engine, what comes back sets free what waited for it.
+
+Failures stay apart. The engine decides where a call runs; the store remembers; nothing that is finished is done again.
+"""
 
 import dataclasses
 import heapq
@@ -8,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tombola.core.call import function_of
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.study.engines.engine import Engine, Lost, Told
 from tombola.study.events import Event, event
@@ -51,17 +54,21 @@ def run(graph: Graph, store: Store, engine: Engine, watch: Callable[[Event], Non
         Unwritable: If results cannot be kept; whatever was finished before is.
     """
     driver = _Driver(graph, store, engine, watch)
-    known = driver.known()
-    driver.begin()
-    if driver.todo:
-        store.prepare()
+    try:
+        known = driver.known()
+        driver.begin()
+        if driver.todo:
+            store.prepare()
+    except BaseException:  # Nothing was begun, so there is nothing to tell; but a cluster must be left.
+        engine.close(stop=True)
+        raise
     todo = Counter(graph.calls[key].function.name for key in driver.todo)
     stored = len(graph) - len(driver.todo)
     watch(event("run", engine=engine.name, workers=engine.slots, steps=len(graph), stored=stored, todo=todo, **facts))
-    for one in known:
-        watch(one)
     started, outcome = time.monotonic(), "stopped"
     try:
+        for one in known:
+            watch(one)
         driver.go()
         outcome = "failed" if driver.failed else "complete"
     except Exception:
@@ -105,10 +112,10 @@ class _Driver:
                 try:
                     record = self.store.record(key)
                 except Damaged as error:
-                    aside = str(self.store.set_aside(self.store.home(key)))
+                    aside = str(self.store.set_aside(self.store.place(key)))
                     self.present.discard(key)
                     self.noted.discard(key)
-                    function = key.partition(":")[0]
+                    function = function_of(key)
                     found.append(event("damaged", key=key, function=function, error=str(error), aside=aside))
                 else:
                     found += [_row(key, goal, record["numbers"], record["checks"]) for goal in goals]
@@ -179,11 +186,10 @@ class _Driver:
 
     def _hear(self, one: Told | Outcome | Lost) -> None:
         if isinstance(one, Told):
-            facts = {"key": one.key, "function": one.key.partition(":")[0], **one.facts}
-            self.watch(event(one.happening, **facts))
+            self.watch(one.event())
             return
         self.running.discard(one.key)
-        function = one.key.partition(":")[0]
+        function = function_of(one.key)
         if isinstance(one, Lost):
             self.attempts[one.key] += 1
             attempt = self.attempts[one.key]
@@ -204,7 +210,7 @@ class _Driver:
             self._fail(one.key, one.error, one.trace)
 
     def _finish(self, outcome: Outcome) -> None:
-        key, function = outcome.key, outcome.key.partition(":")[0]
+        key, function = outcome.key, function_of(outcome.key)
         self.todo.discard(key)
         self.present.add(key)
         if outcome.status == "done":
@@ -260,7 +266,7 @@ class _Driver:
             if one in self.todo and one not in self.running:
                 self.todo.discard(one)
                 self.blocked[one] = because
-                self.watch(event("blocked", key=one, function=one.partition(":")[0], because=because))
+                self.watch(event("blocked", key=one, function=function_of(one), because=because))
                 stack += self.graph.dependants[one]
 
 

@@ -17,9 +17,9 @@ from tombola.core.files import write_bytes
 from tombola.study.audit import faults
 from tombola.study.goals import Goal
 from tombola.study.keeper import KEY, Keeper, made_or_there
-from tombola.study.record import digest
+from tombola.study.record import digest, same
 from tombola.study.settings import Plain, settings_of
-from tombola.study.store import Store, same
+from tombola.study.store import Store
 
 LINES = "rows.jsonl"
 FIXED = frozenset({"study", "key", "call"})
@@ -202,7 +202,7 @@ def _there(keeper: Keeper, key: str) -> Mapping[str, Any] | None:
     except Refused:
         return None
     except Damaged:
-        keeper.set_aside(keeper.home(key) if keeper.home(key).exists() else keeper.note(key))
+        keeper.set_aside(keeper.place(key))
         return _there(keeper, key)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from tombola.core import catalogue
 from tombola.core.artifact import Artifact
-from tombola.core.call import Call
+from tombola.core.call import Call, function_of
 from tombola.core.canon import Keyed
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.machine import Machine
@@ -149,10 +149,8 @@ def perform(key: str, opened: Callable[[], tuple[Step, Call]], folder: str, mach
         return Outcome(key, "fatal", error=str(error))
     except (Refused, Failed, Damaged) as error:
         return Outcome(key, "failed", time.monotonic() - started, error=str(error))
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # A step is anybody's code: it fails alone, and its traceback goes to the log.
+    except (Exception, SystemExit) as error:
+        # A step is anybody's code: it fails alone, and its traceback goes to the log.
         said = f"{type(error).__name__}: {error}"
         return Outcome(key, "failed", time.monotonic() - started, error=said, trace=traceback.format_exc())
 
@@ -208,4 +206,4 @@ def _there(key: str, store: Store, tell: Tell) -> bool:
 
 def _set_aside(key: str, store: Store, error: Exception, tell: Tell) -> None:
     aside = store.set_aside(store.home(key))
-    tell("damaged", {"key": key, "function": key.partition(":")[0], "error": str(error), "aside": str(aside)})
+    tell("damaged", {"key": key, "function": function_of(key), "error": str(error), "aside": str(aside)})

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
+from tombola.core.call import function_of
 from tombola.core.canon import KEY_DIGITS
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.study import shelf
@@ -36,16 +37,11 @@ class Keeper(Store):
 
     def functions(self) -> list[str]:
         """The names of the functions that results or imported rows are here of."""
-        return sorted({key.partition(":")[0] for key in self.present() | self.noted()})
+        return sorted({function_of(key) for key in self.present() | self.noted()})
 
     def present(self) -> set[str]:
         """The keys of everything that is here; folders of other names (a store in a store) are nobody's results."""
         return {key for key in super().present() if KEY.fullmatch(key)}
-
-    def note(self, key: str) -> pathlib.Path:
-        """Where the record of an imported row lies, whether it is there or not."""
-        function, _, digits = key.partition(":")
-        return self.folder / "noted" / function / f"{digits}.json"
 
     def half_done(self) -> dict[str, pathlib.Path]:
         """The scratch folders of unfinished calls, by key."""

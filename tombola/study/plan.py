@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from tombola.core.call import function_of
 from tombola.core.canon import digest_of
 from tombola.core.errors import Damaged, Refused
 from tombola.study.graph import Graph
@@ -130,7 +131,7 @@ class _Costs:
     def _stored(self, function: str) -> dict[str, list[Mapping[str, Any]]]:
         if function not in self.far:
             found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-            keys = sorted(key for key in self.present if key.partition(":")[0] == function)
+            keys = sorted(key for key in self.present if function_of(key) == function)
             for record in records_of(self.store, keys[:COMPARED]):
                 found[_kind(function, record["arguments"])].append(record)
             self.far[function] = found

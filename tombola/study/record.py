@@ -48,6 +48,11 @@ def unseal(data: bytes, path: pathlib.Path | str) -> dict[str, Any]:
         raise Damaged(f"{path} is damaged: {error}.") from error
 
 
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two records tell of the same result: the same tensors and rows, or, without any, the same header."""
+    return one["files"] == other["files"] and (bool(one["files"]) or one["header"] == other["header"])
+
+
 def read_json(path: pathlib.Path) -> dict[str, Any]:
     """What a JSON file holds.
 

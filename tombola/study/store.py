@@ -29,7 +29,7 @@ from tombola.core.canon import KEY_DIGITS
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study import provenance, shelf
-from tombola.study.record import read_json, seal, unseal
+from tombola.study.record import read_json, same, seal, unseal
 from tombola.study.step import ROOMS, Context, Listener, Meter, Step, deaf
 
 STORE_VERSION = 2
@@ -130,8 +130,7 @@ class Store:
             Refused: If it is not here.
             Damaged: If it was altered.
         """
-        function, _, digits = key.partition(":")
-        for path in (self.home(key) / "record.json", self.folder / "noted" / function / f"{digits}.json"):
+        for path in (self.home(key) / "record.json", self.note(key)):
             try:
                 return unseal(path.read_bytes(), path)
             except (FileNotFoundError, NotADirectoryError):
@@ -280,14 +279,18 @@ class Store:
         function, _, digits = key.partition(":")
         return self.folder / function / digits
 
+    def note(self, key: str) -> pathlib.Path:
+        """Where the record of an imported row lies, whether it is there or not."""
+        function, _, digits = key.partition(":")
+        return self.folder / "noted" / function / f"{digits}.json"
+
+    def place(self, key: str) -> pathlib.Path:
+        """What there is of a key: the folder of a result, else the record of an imported row."""
+        return self.home(key) if self.home(key).exists() else self.note(key)
+
     def _path(self, room: str, key: str) -> pathlib.Path:
         function, _, digits = key.partition(":")
         return self.folder / room / f"{function}-{digits}"
-
-
-def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two records tell of the same result: the same tensors and rows, or, without any, the same header."""
-    return one["files"] == other["files"] and (bool(one["files"]) or one["header"] == other["header"])
 
 
 def _folders(path: pathlib.Path) -> list[str]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Set
 from typing import Any, Literal
 
+from tombola.core.call import function_of
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.study import shelf
 from tombola.study.keeper import Keeper, children, size_of, touched
@@ -55,13 +56,13 @@ def entries(keeper: Keeper, function: str = "") -> Iterator[Entry]:
     """Everything in a store, or what is there of one function; results by key, then the rest."""
     present = keeper.present()
     for key in sorted(present):
-        if function in ("", _function(key)):
+        if function in ("", function_of(key)):
             yield _entry(keeper, key, "stored", size_of(keeper.home(key)))
     for key in sorted(keeper.noted() - present):
-        if function in ("", _function(key)):
+        if function in ("", function_of(key)):
             yield _entry(keeper, key, "noted", size_of(keeper.note(key)))
     for key, path in keeper.half_done().items():
-        if function in ("", _function(key)):
+        if function in ("", function_of(key)):
             yield Entry(key, "partial", size_of(path))
     for path in children(keeper.folder / "damaged"):
         room, name, _ = (path.name.rsplit("-", 2) + ["", ""])[:3]
@@ -73,7 +74,7 @@ def totals(keeper: Keeper) -> list[Total]:
     """A sum for each function."""
     found: dict[str, list[Entry]] = {}
     for entry in entries(keeper):
-        found.setdefault(_function(entry.key), []).append(entry)
+        found.setdefault(function_of(entry.key), []).append(entry)
     return [_total(function, some) for function, some in sorted(found.items())]
 
 
@@ -81,10 +82,6 @@ def shared(keeper: Keeper) -> tuple[int, int]:
     """The number of files that several results may share, and their bytes."""
     files = children(keeper.folder / shelf.BLOBS)
     return len(files), sum(map(size_of, files))
-
-
-def _function(key: str) -> str:
-    return key.partition(":")[0]
 
 
 def _total(function: str, some: list[Entry]) -> Total:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from tombola.core.call import function_of
 from tombola.core.canon import canonical
 from tombola.core.errors import Refused
 from tombola.study.deferred import Deferred
@@ -32,7 +33,7 @@ class Reason:
     def __str__(self) -> str:
         """The reason as a sentence."""
         if not self.nearest:
-            return f"{self.key}: no {self.key.partition(':')[0]} is stored yet."
+            return f"{self.key}: no {function_of(self.key)} is stored yet."
         there = f"in {self.nearest}, the nearest that is stored, {self.there}"
         more = f" {', '.join(self.others)}: other than there too." if self.others else ""
         return f"{self.key}: {self.argument} is {self.here}; {there}.{more}"
@@ -47,7 +48,7 @@ def why(graph: Graph, store: Store) -> list[Reason]:
     todo = graph.needed(present=present, noted=store.noted())
     first = [graph.calls[key] for key in todo if all(one in present for one in graph.inputs[key])]
     steps = {call.function.name: call.function for call in first}
-    keys = [key for key in sorted(present) if key.partition(":")[0] in steps][:COMPARED]
+    keys = [key for key in sorted(present) if function_of(key) in steps][:COMPARED]
     stored: dict[str, list[tuple[str, dict[str, str]]]] = defaultdict(list)
     for record in records_of(store, keys):
         there = _leaves(steps[record["function"]], record["version"], record["arguments"])

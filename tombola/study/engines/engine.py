@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from tombola.core.call import function_of
 from tombola.study.deferred import Deferred
+from tombola.study.events import Event, event
 from tombola.study.execute import Outcome
 from tombola.study.store import Store
 
@@ -16,6 +18,10 @@ class Told:
     key: str
     happening: str
     facts: Mapping[str, Any]
+
+    def event(self) -> Event:
+        """The word as an event of the run."""
+        return event(self.happening, **{"key": self.key, "function": function_of(self.key), **self.facts})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,8 @@ from typing import Any
 from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study.deferred import Deferred
-from tombola.study.driver import ATTEMPTS, Lost, Told
+from tombola.study.driver import ATTEMPTS
+from tombola.study.engines.engine import Lost, Told
 from tombola.study.execute import Job, Outcome, execute, job_of
 from tombola.study.store import Store
 
