@@ -6,6 +6,7 @@
     runs/noted/<function>/<key>.json           records without artifacts: rows that were imported
     runs/partial/<function>-<key>/             half-done work, taken up again
     runs/damaged/                              what a checksum found out, set aside
+    runs/studies/<name>/                       logs: what happened, and what workers printed
 
 A folder is written under `tmp` and renamed, so that it exists means that it is complete. Several processes may use one
 store: a lock for each key decides who runs a call, the others wait and load. A process that dies lets go of its locks.
@@ -147,9 +148,7 @@ class Store:
         path = self.home(key) / "record.json"
         if not path.exists():
             raise Refused(f"nothing is stored under {key} in {self.folder}.")
-        return kind.from_parts(
-            shelf.unpack(self.folder, self.home(key), unseal(path.read_bytes(), path), self.set_aside)
-        )
+        return kind.from_parts(shelf.unpack(self.folder, path.parent, unseal(path.read_bytes(), path), self.set_aside))
 
     def _load(self, function: Step, call: Call) -> Any:
         if not self.home(call.key).exists():
