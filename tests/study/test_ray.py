@@ -175,3 +175,27 @@ def test_without_an_address_a_cluster_is_started_here(tmp_path: pathlib.Path):
     process = tombola("run", f"{SMALL}(seeds=(0,))", "--store", str(tmp_path), "--engine", "ray", "--json")
     told = json.loads(finish(process))
     assert told["done"] == len(graph_of(open_study(f"{SMALL}(seeds=(0,))").goals())) and not told["failed"]
+
+
+DEAF = """
+import sys
+from tombola.study import driver
+from tombola.study.engines.ray import Ray
+from tombola.study.graph import graph_of
+from tombola.study.module import open_study
+from tombola.study.store import Store
+
+engine = Ray()
+engine.ray.kill(engine.ears)
+study = open_study(sys.argv[1])
+print(driver.run(graph_of(study.goals()), Store(sys.argv[2]), engine, lambda one: None).ok)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_outlives_what_carries_its_progress(tmp_path: pathlib.Path):
+    words = [sys.executable, "-c", DEAF, f"{SMALL}(seeds=(0,), levels=0)", str(tmp_path)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "True", done.stderr

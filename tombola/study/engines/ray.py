@@ -58,10 +58,7 @@ class Ray:
         gpus = 1 if machine.device.startswith("cuda") else 0
         self.task = self.ray.remote(_run).options(num_cpus=machine.threads, num_gpus=gpus, max_retries=ATTEMPTS - 1)
         self.machine, self.looked, self.places = machine, 0.0, 1
-        node = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            self.ray.get_runtime_context().get_node_id(), soft=False
-        )
-        self.ears = self.ray.remote(_Ears).options(num_cpus=0, scheduling_strategy=node).remote()
+        self.ears = self._new_ears()
         self.keys: dict[Any, str] = {}
         self.begun: dict[str, int] = {}
 
@@ -87,7 +84,7 @@ class Ray:
         refs = list(self.keys)
         done, _ = self.ray.wait(refs, num_returns=len(refs), timeout=min(timeout, 0.2))
         heard: list[Told | Outcome | Lost] = []
-        for words in self.ray.get(self.ears.drain.remote()):
+        for words in self._words():
             heard += self._told(*words)
         if not done:
             first, _ = self.ray.wait(refs, num_returns=1, timeout=0 if heard else timeout)
@@ -99,6 +96,19 @@ class Ray:
         for ref in self.keys if stop else ():
             self.ray.cancel(ref, force=True)
         self.ray.shutdown()
+
+    def _new_ears(self) -> Any:
+        node = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            self.ray.get_runtime_context().get_node_id(), soft=False
+        )
+        return self.ray.remote(_Ears).options(num_cpus=0, scheduling_strategy=node).remote()
+
+    def _words(self) -> list[tuple[str, str, dict[str, Any]]]:
+        try:
+            return self.ray.get(self.ears.drain.remote())
+        except self.ray.exceptions.RayActorError:  # Words of progress are lost with it, and nothing else.
+            self.ears = self._new_ears()
+            return []
 
     def _told(self, key: str, happening: str, facts: dict[str, Any]) -> list[Told]:
         if happening != "begun":
