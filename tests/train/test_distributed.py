@@ -13,7 +13,7 @@ from tombola.core.seeds import Seeds
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RANK = """
-import sys, torch
+import os, sys, torch
 from torch import distributed
 from tests.train.toys import Points, a_ticket
 from tombola.archs.mlp import Mlp
@@ -38,7 +38,10 @@ for step in range(20):
     optimizer.step()
 masking.audit(optimizer, step=20)
 torch.save(net.state_dict(), f"{folder}/{rank}.pt")
+del wrapped
+distributed.barrier()
 distributed.destroy_process_group()
+os._exit(0)  # gloo's threads now and then abort a process that leaves by the door
 """
 
 
