@@ -20,7 +20,7 @@ DOC_PATHS := README.md docs
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test test-slow test-gpu check format bench docs clean
+.PHONY: help setup demo test test-slow test-gpu check format bench bench-gpu docs clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -52,8 +52,11 @@ format: $(VENV)/.stamp-all  ## Format the code and mend what ruff can mend.
 	$(BIN)/ruff check --fix-only $(RUFF_PATHS)
 	$(BIN)/ruff format $(RUFF_PATHS)
 
-bench: $(VENV)/.stamp-test  ## Run the benchmarks.
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.stamp-test  ## Run the benchmarks (half an hour; keep the machine quiet).
+	$(BIN)/python -m benchmarks --out results/speed
+
+bench-gpu: $(VENV)/.stamp-test  ## Measure what a CUDA GPU does (under nine minutes).
+	$(BIN)/python -m benchmarks.gpu
 
 docs: $(VENV)/.stamp-all  ## Build the documentation into site/.
 	$(BIN)/zensical build --clean --strict

@@ -1,21 +1,52 @@
-"""The benchmarks: `make bench` runs all; `python -m benchmarks studies --out results/benchmarks` one, and keeps it."""
+"""The benchmarks: `make bench` runs all; `python -m benchmarks step data --out results/speed` some, and keeps them."""
 
 import argparse
 import pathlib
+from collections.abc import Callable, Iterable
 
 import torch
 
-from benchmarks import command_line, find_overhead, masked_step, studies
-from tombola.study import provenance
+from benchmarks import (
+    command_line,
+    find_overhead,
+    masked_step,
+    masking,
+    pipeline,
+    selection,
+    studies,
+    throughput,
+    ticket_file,
+)
+from benchmarks.interleave import Ratio
+from tombola.core.machine import Machine
+from tombola.study import environment, provenance
 
 HEAD = ["| what | ratio (median) | 95 % of the median | rounds | bar | |", "| --- | --- | --- | --- | --- | --- |"]
-TABLES = {
-    "table": lambda: [
-        *HEAD,
-        *command_line.measure(),
-        *(ratio.line() for ratio in (*masked_step.measure(), *find_overhead.measure())),
-    ],
-    "studies": lambda: [*HEAD, studies.workers().line(), "", *studies.large()],
+
+
+def ratios(*measured: Iterable[Ratio]) -> list[str]:
+    """A table of ratios."""
+    return [*HEAD, *(one.line() for some in measured for one in some)]
+
+
+TABLES: dict[str, tuple[str, Callable[[], list[str]]]] = {
+    "step": (
+        "A training step, in processor time of one thread, in turn with the step of a bare dense loop.",
+        lambda: ratios(masked_step.measure(), masking.measure()),
+    ),
+    "throughput": (
+        "Ours beside the usual loader; ResNet-20 in wall time of whole processes, LeNet in processor time.",
+        lambda: ratios(throughput.measure()),
+    ),
+    "data": ("Batches, in processor time of one core.", lambda: ratios(pipeline.measure())),
+    "thresholds": ("The exact global threshold.", lambda: [*selection.HEAD, *selection.measure()]),
+    "tickets": ("A ticket's file.", lambda: [*ticket_file.HEAD, *ticket_file.measure()]),
+    "find": ("What `find` adds to its trainings.", lambda: ratios(find_overhead.measure())),
+    "commands": ("Until the command line answers.", lambda: [*HEAD, *command_line.measure()]),
+    "studies": (
+        "Whole commands, in wall time.",
+        lambda: [*ratios([studies.workers()]), "", *studies.large()],
+    ),
 }
 
 
@@ -26,12 +57,13 @@ def main() -> None:
     parser.add_argument("--out", default="", help="a folder for NAME.md")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    hardware, software = provenance.hardware(), provenance.software()
-    where = f"{hardware['processor']}, {hardware['cores']} cores, one thread; torch {software['torch']}"
-    how = "Ratios are of processor time where not said otherwise, of pairs run in turn."
+    hardware = provenance.hardware()
+    here = environment.in_words(environment.environment(Machine()))
+    where = f"{hardware['processor']}, {hardware['cores']} cores; {here}"
     for name in asked.names or TABLES:
-        text = "\n".join([*TABLES[name](), "", where, how]) + "\n"
-        print(text)
+        told, measure = TABLES[name]
+        text = "\n".join([told, "", *measure(), "", where]) + "\n"
+        print(text, flush=True)
         if asked.out:
             folder = pathlib.Path(asked.out)
             folder.mkdir(parents=True, exist_ok=True)

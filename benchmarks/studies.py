@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from benchmarks.interleave import Ratio, ratio_of
 from tombola.study.graph import graph_of
@@ -85,7 +86,7 @@ def pretend(text: str, store: Store) -> None:
         (home / "record.json").write_bytes(seal({**like, **own, "numbers": numbers, "files": {}, "groups": {}}))
 
 
-def _sample() -> dict[str, dict[str, object]]:
+def _sample() -> dict[str, dict[str, Any]]:
     """A record of each kind of step, from a small run of the same study."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["run", "quickstart(levels=1, seeds=(0,))", "--store", folder]

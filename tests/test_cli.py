@@ -283,7 +283,7 @@ def test_doctor(run: Run, made: pathlib.Path):
         ((*FIND, "--densities", "0.5", "0.9"), 2, "Pruning cannot revive weights"),
         (("find", "--machine", "machine(device='abacus')"), 2, "--machine: device 'abacus' cannot be used"),
         (("find", "--machine", "machine(device='meta')"), 2, "--machine: device 'meta' cannot be used"),
-        (("find", "--machine", "machine(threads=0)"), 2, "--machine: threads is 0. It is 1 or more."),
+        (("find", "--machine", "machine(threads=0)"), 2, "machine: field 'threads' is 0. It is 1 or more."),
         (("find", "--machine", "mashine"), 2, "no machine called 'mashine'. Did you mean 'machine'?"),
         (("find", "--use", "nowhere.py"), 2, "no file "),
         (("show", "nowhere.ticket"), 1, "cannot read nowhere.ticket: No such file or directory."),

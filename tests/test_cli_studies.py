@@ -443,7 +443,7 @@ def test_a_study_that_is_wrong_is_refused_before_anything_runs(run: Run, command
         (("run", "adds.py("), "adds.py("),
         (("run", "adds.py", "--address", "auto"), "--address auto is that of a Ray cluster: add --engine ray."),
         (("run", "adds.py", "--workers", "-1"), "--workers is -1. It is 1 or more, or 0 for one a core."),
-        (("run", "adds.py", "--machine", "machine(threads=0)"), "threads is 0"),
+        (("run", "adds.py", "--machine", "machine(threads=0)"), "field 'threads' is 0"),
         (("run", "adds.py", "--mirror", "wanbd"), "no sink called 'wanbd'. Did you mean 'wandb'?"),
         (("mirror", "adds.py", "--to", "tensorbord"), "no sink called 'tensorbord'. Did you mean 'tensorboard'?"),
         (("mirror", "adds.py", "--to", "tensorboard"), "there is no log"),

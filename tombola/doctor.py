@@ -14,6 +14,7 @@ from tombola.core.files import check_writable
 from tombola.study import provenance
 from tombola.study.store import Store
 from tombola.tasks.status import statuses
+from tombola.train import bfloat, compiled
 
 OLDEST_TORCH = (2, 11)
 ROOM = 2**30
@@ -66,6 +67,13 @@ def _versions() -> list[Finding]:
 def _devices() -> list[Finding]:
     cores = provenance.cores()
     found = [Finding("processor", True, f"{provenance.processor()}, {cores} cores; one training a core is fastest")]
+    units = torch.backends.cpu.get_cpu_capability()
+    slow = "; no AVX2: everything works, several times slower" if units == "DEFAULT" else ""
+    half = "with" if bfloat.native() else "without"
+    found.append(Finding("vector units", not slow, f"{units}, {half} bfloat16{slow}", needed=False))
+    compiler = next((name for name in compiled.COMPILERS if shutil.which(name)), "")
+    way = compiler or 'none: --machine "machine(compile=network)" needs g++ or clang++'
+    found.append(Finding("compiler", bool(compiler), way, needed=False))
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         found.append(Finding("cuda", True, ", ".join(names), needed=False))

@@ -24,6 +24,7 @@ from tombola.core.ticket import Restart, Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.prune import Everywhere, Scope, prune, widened
 from tombola.study.step import Context, Step, now, step
+from tombola.train import fleet
 from tombola.train.cost import cost_of
 from tombola.train.loop import train
 from tombola.train.recipe import Recipe
@@ -83,8 +84,10 @@ def draw(arch: Arch, task: Task, recipe: Recipe, seeds: Seeds = Seeds(), *, cont
     if not rewind:
         return start
     run = Run(start, task, plain, seeds, context)
-    weights = run.to_step(rewind)
-    context.meter.flops = cost_of(run).flops_dense
+    weights = fleet.to_step(run, rewind)
+    cost = cost_of(run)
+    context.meter.flops, context.meter.device_seconds = cost.flops_dense, cost.device_seconds
+    context.meter.images = cost.images
     return start.rebuilt(weights=weights, step=rewind)
 
 

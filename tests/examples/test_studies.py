@@ -11,7 +11,7 @@ import pytest
 
 from tombola.cli import main
 from tombola.core import catalogue
-from tombola.study.driver import Finished, failure
+from tombola.study.finished import Finished, failure
 from tombola.study.store import Store
 
 ROOT = pathlib.Path(__file__).parents[2]

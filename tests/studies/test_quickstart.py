@@ -102,7 +102,7 @@ def test_its_numbers_are_those_of_the_verbs(short: None, capsys: pytest.CaptureF
     made["anatomy", 0], made["anatomy", 1] = anatomy(dense), anatomy(ticket)
     made["proof", 1] = prove(ticket=ticket, parents=parents)
     assert {name: row["key"] for name, row in rows.items()} == {name: one.key for name, one in made.items()}
-    times = {"seconds", "peak_memory", "parallel"}
+    times = {"seconds", "device_seconds", "images_per_second", "peak_memory", "parallel"}
     for name, one in made.items():
         there, here = rows[name]["numbers"], one.numbers()
         assert set(there) == set(here)

@@ -5,7 +5,7 @@ import json
 import pathlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -14,10 +14,11 @@ from tests.study.toys import add, gather
 from tombola.core.errors import Failed, Refused
 from tombola.study import driver
 from tombola.study.deferred import Deferred, defer
-from tombola.study.driver import ATTEMPTS, Finished, failure, run
+from tombola.study.driver import ATTEMPTS, run
 from tombola.study.engines.engine import Lost, Told
 from tombola.study.events import Event, EventLog, read_events
 from tombola.study.execute import Outcome
+from tombola.study.finished import Finished, failure
 from tombola.study.goals import row
 from tombola.study.graph import Graph, graph_of
 from tombola.study.store import Store, Unwritable
@@ -42,7 +43,8 @@ class Scripted:
         self.open: list[str] = []
         self.closed: list[bool] = []
 
-    def submit(self, call: Deferred, store: Store) -> str:
+    def submit(self, calls: Sequence[Deferred], store: Store) -> str:
+        (call,) = calls
         script = self.script.get(call.key)
         if script and isinstance(script[0], Refused):
             raise script.pop(0)
@@ -430,8 +432,8 @@ class Chance:
         self.at_work: list[str] = []
         self.failed: set[str] = set()
 
-    def submit(self, call: Deferred, store: Any) -> str:
-        key = call.key
+    def submit(self, calls: Sequence[Deferred], store: Any) -> str:
+        (key,) = (call.key for call in calls)
         assert len(self.at_work) < self.slots
         assert key not in self.at_work, "begun twice at once"
         assert key not in self.there, "begun again though it is done"

@@ -21,11 +21,12 @@ from tombola.core import catalogue
 from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study.deferred import Deferred, defer
-from tombola.study.driver import Engine, Finished, run
+from tombola.study.driver import Engine, run
 from tombola.study.engines.engine import Told
 from tombola.study.engines.here import Here
 from tombola.study.engines.local import Local
 from tombola.study.events import Event, read_events
+from tombola.study.finished import Finished
 from tombola.study.goals import Goal, row
 from tombola.study.graph import Graph, graph_of, resolve
 from tombola.study.module import open_study
@@ -397,7 +398,7 @@ def test_a_store_that_may_not_be_written(tmp_path: pathlib.Path):
     assert closed == [True]
     store = Store(tmp_path / "runs")
     store.prepare()
-    (store.folder / "locks").rmdir()
+    shutil.rmtree(store.folder / "locks")
     (store.folder / "locks").symlink_to("/sys")  # A folder in which nobody can make a file.
     said, events = stopped(Local(1, log=tmp_path / "logs"), store, goals)
     assert said.startswith(f"cannot write the store {store.folder}: ") and said.endswith(". Name another (--store).")
@@ -419,6 +420,6 @@ def test_deep_studies_pass_through_workers(tmp_path: pathlib.Path):
         def send_bytes(self, data: bytes) -> None:
             sent.append(data)
 
-    engine._start = lambda: type("Worker", (), {"name": "one", "key": "", "pipe": Pipe()})()  # type: ignore[method-assign]
-    engine.submit(call, store)
+    engine._start = lambda: type("Worker", (), {"name": "one", "keys": set(), "pipe": Pipe()})()  # type: ignore[method-assign]
+    engine.submit([call], store)
     assert len(sent) == 1 and len(sent[0]) < 2_000

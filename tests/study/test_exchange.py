@@ -147,6 +147,7 @@ def test_rows_are_written_as_tables_and_as_lines(store: Store, tmp_path: pathlib
         "checks.is finite": True,
         "key": one.of.key,
         "call": record["call"],
+        **{f"environment.{name}": value for name, value in record["environment"].items()},
         **{f"provenance.{name}": value for name, value in record["provenance"].items()},
         **settings,
     }

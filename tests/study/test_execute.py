@@ -1,13 +1,15 @@
 """One call as a job: what travels, and what can become of it."""
 
+import contextlib
 import pathlib
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
 from tests.study.toys import RUNS, Sum, add, fail, gather, slow, wrong
+from tombola.core.call import Call
 from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study import execute as execute_of
@@ -15,8 +17,8 @@ from tombola.study.deferred import Deferred, defer
 from tombola.study.execute import Outcome, Reference, execute, job_of, perform, place_of
 from tombola.study.goals import row
 from tombola.study.graph import graph_of
-from tombola.study.step import Step, now, step
-from tombola.study.store import Store, Unwritable
+from tombola.study.step import Context, Step, now, step
+from tombola.study.store import Claim, Store, Unwritable
 
 Told = list[tuple[str, dict[str, Any]]]
 
@@ -28,8 +30,9 @@ def store(tmp_path: pathlib.Path) -> Store:
 
 
 def ran(call: Deferred, store: Store, told: Told | None = None) -> Outcome:
-    return execute(job_of(call, store=store), lambda happening, facts: (told if told is not None else []).append(
-        (happening, facts)))  # fmt: skip
+    (outcome,) = execute([job_of(call, store=store)], lambda key, happening, facts: (
+        told if told is not None else []).append((happening, facts)))  # fmt: skip
+    return outcome
 
 
 def renamed(number: float) -> Sum:
@@ -68,16 +71,16 @@ def test_what_a_call_says_on_the_way(store: Store, tmp_path: pathlib.Path):
 
 
 def test_progress_is_told_a_few_times_a_second(store: Store, monkeypatch: pytest.MonkeyPatch):
-    call, told = defer(add, 1.0), Told()
+    call, told, result = defer(add, 1.0), Told(), now(add, 1.0)
     clock = iter(n * 0.1 for n in range(10_000))
     monkeypatch.setattr(execute_of.time, "monotonic", lambda: 100.0 + next(clock))
 
-    def make(self: Store, function: Step, made: Any, *, wait: bool) -> Sum:
+    def talking(self: Step, made: Call, context: Context) -> Sum:
         for number in range(100):
-            self.listen("progress", made, step=number, loss=0.5, words="some", other=object())
-        return now(add, 1.0)
+            context.listen("progress", made, step=number, loss=0.5, words="some", other=object())
+        return result.stamped(made)
 
-    monkeypatch.setattr(Store, "make", make)
+    monkeypatch.setattr(Step, "run", talking)
     assert ran(call, store, told).status == "done"
     assert 20 < len(told) < 60 and told[0] == ("progress", {"step": 0, "loss": 0.5, "words": "some"})
 
@@ -94,13 +97,16 @@ def test_a_call_that_another_process_finishes_at_the_last_moment_is_loaded(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     call = defer(add, 1.0)
-    make = Store.make
+    claim = Store.claim
 
-    def late(self: Store, function: Step, made: Any, *, wait: bool) -> Any:
-        make(Store(self.folder), function, made)
-        return make(self, function, made, wait=wait)
+    @contextlib.contextmanager
+    def late(self: Store, function: Step, made: Any, *, wait: bool = True) -> Generator[Claim]:
+        monkeypatch.setattr(Store, "claim", claim)
+        Store(self.folder).make(function, made)
+        with claim(self, function, made, wait=wait) as held:
+            yield held
 
-    monkeypatch.setattr(Store, "make", late)
+    monkeypatch.setattr(Store, "claim", late)
     assert ran(call, store).status == "loaded" and RUNS == [1.0]
 
 
@@ -168,7 +174,8 @@ def test_when_nothing_can_be_kept_it_is_fatal(store: Store, monkeypatch: pytest.
 def test_where_plug_ins_differ_the_key_does_too(store: Store):
     """As on another machine, with other data."""
     call = defer(add, 1.0)
-    other = perform("toy_add:0000000000000000", lambda: (add, call.call), str(store.folder), Machine(), lambda *_: None)
+    wanted = [("toy_add:0000000000000000", lambda: (add, call.call))]
+    (other,) = perform(wanted, str(store.folder), Machine(), lambda *_: None)
     assert other.status == "failed" and not store.present()
     assert other.error == (
         f"here toy_add(number=1.0) has the key {call.key}; where the study was planned it has "
@@ -222,7 +229,7 @@ def test_a_store_of_another_version_fails_and_does_not_raise(store: Store):
     job = job_of(call, store=store)
     store.folder.mkdir()
     (store.folder / "store.json").write_text('{"version": 99}')
-    outcome = execute(job, lambda *_: None)
+    (outcome,) = execute([job], lambda *_: None)
     assert outcome.status == "failed" and "is a store of version 99" in outcome.error
     with pytest.raises(Refused):
         Store(store.folder)

@@ -21,7 +21,7 @@ from tombola.study.store import Store
 
 HERE = pathlib.Path(__file__).parent
 SMALL = HERE / "small_study.py"
-COSTS = ("seconds", "peak_memory")
+COSTS = ("seconds", "device_seconds", "images_per_second", "peak_memory")
 
 
 @pytest.mark.parametrize(

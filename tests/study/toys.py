@@ -1,5 +1,6 @@
 """Toy arithmetic for the study engine, which must not know that tickets exist."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -7,8 +8,8 @@ import pathlib
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -17,8 +18,8 @@ from tombola.core.artifact import Artifact, Parts
 from tombola.core.call import Call
 from tombola.core.errors import Damaged, Failed
 from tombola.core.machine import Machine
-from tombola.study.step import Context, Listener, step
-from tombola.study.store import Store
+from tombola.study.step import Context, Listener, Made, Step, Together, step
+from tombola.study.store import Claim, Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +151,58 @@ def surroundings(log: str, number: int = 0) -> Sum:
     return Sum(torch.zeros(1), 0.0, COMMON)
 
 
+def _kinship(header: Mapping[str, Any], number: float, kind: str = "a", **others: Any) -> dict[str, str]:
+    return {"kind": kind, "total": str(header["total"])}
+
+
+def _side_by_side(jobs: Sequence[Mapping[str, Any]], contexts: Sequence[Context]) -> Iterator[Made]:
+    """Writes a line that tells who runs together, and ends one after the other, each as it was told to.
+
+    "fail" fails alone. "raise" and "exit" take with them all that have not ended; "lose" does so as a lost device does,
+    in the first `times` runs that the log tells of. "stop" is Ctrl-C; "silent" gives nothing.
+    """
+    log = pathlib.Path(jobs[0].get("log", os.devnull))
+    with log.open("a") as file:
+        file.write(json.dumps({"pid": os.getpid(), "numbers": [job["number"] for job in jobs]}) + "\n")
+    for index, (job, context) in enumerate(zip(jobs, contexts, strict=True)):
+        number, how = job["number"], job.get("how", "")
+        assert context.scratch is not None
+        context.scratch.mkdir(parents=True, exist_ok=True)
+        context.tell(number=number)
+        if how == "raise":
+            raise LookupError("an odd one")
+        if how == "exit":
+            sys.exit("enough")
+        if how == "stop":
+            raise KeyboardInterrupt
+        if how == "lose" and log.read_text().count("\n") <= job.get("times", 1):
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore words")
+        if how == "fail":
+            yield index, Failed(f"number {number:g} is no good")
+        elif how != "silent":
+            context.meter.images = int(number)
+            yield index, Sum(job["of"].values + number, job["of"].total + number, COMMON, ({"number": number},))
+
+
+@step("toy_beside", together=Together(_kinship, _side_by_side))
+def beside(
+    of: Sum,
+    number: float,
+    kind: str = "a",
+    how: str = "",
+    log: str = os.devnull,
+    times: int = 1,
+    *,
+    context: Context = Context(),
+) -> Sum:
+    """Adds a number, together with others of its kind whose input has the same total."""
+    job = {"of": of, "number": number, "how": how, "log": log, "times": times}
+    ((_, made),) = _side_by_side([job], [context])
+    if isinstance(made, Exception):
+        raise made
+    return cast(Sum, made)
+
+
 # Jobs for the pool: functions at the top level of a module that worker processes import.
 def add_job(folder: str, number: float, listen: Listener) -> float:
     return Store(folder, listen=listen)(add, number).total
@@ -178,3 +231,23 @@ def where_job(listen: Listener) -> tuple[int, int, str]:
 def slow_main(folder: str, log: str) -> None:
     """A process of its own that asks a store for the slow step."""
     Store(folder, machine=Machine())(slow, str(pathlib.Path(log)))
+
+
+class Hesitant(Store):
+    """A store that waits a while after each claim, so that two of them meet half-way."""
+
+    @contextlib.contextmanager
+    def claim(self, function: Step, call: Call, *, wait: bool = True) -> Generator[Claim]:
+        with super().claim(function, call, wait=wait) as claim:
+            time.sleep(0.15)
+            yield claim
+
+
+def beside_main(folder: str, log: str, gate: str, *numbers: str) -> None:
+    """A process of its own that asks a store for many calls at once, as soon as there is a gate."""
+    store, of = Hesitant(folder), add(1.0)
+    pathlib.Path(f"{gate}.{os.getpid()}").touch()
+    while not pathlib.Path(gate).exists():
+        time.sleep(0.005)
+    found = store(beside, of, number=[float(number) for number in numbers], log=log)
+    print(json.dumps([one.total for one in found]))

@@ -13,7 +13,7 @@ from tombola.tasks import images
 
 
 def forget() -> None:
-    for cached in (images.prepared, images.facts, images._stream):
+    for cached in (images.prepared, images.facts, images.way):
         cached.cache_clear()
 
 

@@ -223,6 +223,17 @@ def test_masks_lie_in_memory_as_the_weights_do():
     assert stem.is_contiguous(memory_format=torch.channels_last) and not stem.is_contiguous()
 
 
+def test_masks_of_all_tensors_lie_as_the_weights_do_and_dense_ones_are_ones():
+    """Those of a fleet: another ticket's masks are copied to where they are."""
+    ticket = a_ticket(Convs(), IMAGES, density=1.0)
+    net = ticket.module().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    masking = Masking(net, ticket.mask, of="all")
+    assert masking.names == list(ticket.mask) and all(bool((mask == 1).all()) for mask in masking.masks)
+    for name, weight, mask in zip(masking.names, masking.weights, masking.masks, strict=True):
+        assert mask.stride() == weight.stride() and mask.dtype == weight.dtype, name
+    assert not masking.masks[0].is_contiguous()
+
+
 def test_gradients_are_masked_before_they_are_clipped():
     ticket, clip = a_ticket(MLP, POINTS, density=0.2), 0.05
     net = ticket.module()
@@ -265,6 +276,45 @@ def test_the_audit_finds_state_behind_a_dead_weight(optimizer: Optimizer, entry:
     run.optimizer.state[weight][entry][tuple((~run.ticket.mask["head.weight"]).nonzero()[0])] = value
     with pytest.raises(Failed, match=rf"'head.weight' \({entry}\) are not zero at step 5"):
         run.masking.audit(run.optimizer, step=5)
+
+
+@pytest.mark.parametrize("optimizer", [OPTIMIZERS[0], OPTIMIZERS[2], OPTIMIZERS[6], OPTIMIZERS[7]], ids=str)
+def test_equal_masked_networks_are_equal_in_their_bytes(optimizer: Optimizer):
+    """A negative gradient times 0 is -0.0: in the state of a dead weight its sign may not tell what it was."""
+    run = a_run(a_ticket(MLP, POINTS), POINTS, optimizer=optimizer)
+    negative: list[bool] = []
+    whole = run.masking.mask_gradients
+
+    def watched() -> None:
+        whole()
+        for weight, mask in zip(run.masking.weights, run.masking.masks, strict=True):
+            assert weight.grad is not None
+            negative.append(bool(torch.signbit(weight.grad[mask == 0]).any()))
+
+    run.masking.mask_gradients = watched
+    run.to_step(30)
+    assert any(negative)
+    assert not any(bool(torch.signbit(values).any()) for values in dead_entries(run).values())
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["on the way", "in the last step"])
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_an_infinite_gradient_of_a_dead_weight_is_noticed(clip: float, last: bool):
+    """Infinity times 0 is not a number: the loss shows it at the next step, and the audit if there is none."""
+    run = a_run(a_ticket(MLP, POINTS), POINTS, optimizer=Sgd(lr=0.05), clip=clip, steps=9 if last else 20)
+    whole, steps = run.masking.mask_gradients, [0]
+
+    def poisoned() -> None:
+        weight = dict(run.net.named_parameters())["head.weight"]
+        assert weight.grad is not None
+        if steps[0] == 8:
+            weight.grad[tuple((~run.ticket.mask["head.weight"]).nonzero()[0])] = float("inf")
+        steps[0] += 1
+        whole()
+
+    run.masking.mask_gradients = poisoned
+    with pytest.raises(Failed, match="are not zero at step 9" if last else "the loss is no longer finite at step 9 of"):
+        run.to_step(9 if last else 20)
 
 
 class MixingSgd(torch.optim.Optimizer):

@@ -7,6 +7,7 @@ from typing import Any
 
 from tombola.commands.shared import quoted
 from tombola.core.errors import Failed, Refused
+from tombola.core.text import parse
 from tombola.report.cautions import misnamed
 from tombola.report.claims import Claim
 from tombola.report.collect import UNFIT
@@ -14,13 +15,22 @@ from tombola.report.declared import Curve, Pivot
 from tombola.report.findings import Findings, Missing
 from tombola.report.judge import judge
 from tombola.report.match import check
+from tombola.study.environment import Reuse
 from tombola.study.graph import Graph, graph_of
 from tombola.study.module import Study, open_study
+from tombola.study.plan import Plan
+from tombola.study.store import Store
 from tombola.words import studies as words
 
 log = logging.getLogger(__name__)
 DECLARED = {"claims": Claim, "figures": Curve, "tables": Pivot}
 """What the functions of a study besides `goals` must yield."""
+
+
+AGAIN = ("store", "workers", "engine", "address", "machine", "reuse")
+"""Options that a command is said again with."""
+MOST_NAMED = 3
+"""Environments that are named in one line."""
 
 
 def named(asked: words.OfStudy) -> Study:
@@ -53,12 +63,36 @@ def home_of(study: Study, store: str) -> pathlib.Path:
     return pathlib.Path(store) / "studies" / study.label
 
 
+def looked_at(asked: words.OfResults) -> Store:
+    """The store, seen from the environment that a command names; its device need not be here."""
+    return Store(asked.store, machine=parse("machine", asked.machine), reuse=asked.reuse)
+
+
+def elsewhere(found: Plan, *, reuse: Reuse) -> str:
+    """What to say of results that another environment made; "" if there are none."""
+    total = sum(found.elsewhere.values())
+    if not total:
+        return ""
+    one = total == 1
+    named = "; ".join(f"{n:,} from {text}" for text, n in list(found.elsewhere.items())[:MOST_NAMED])
+    more = "; ..." if len(found.elsewhere) > MOST_NAMED else ""
+    if reuse == "same":
+        return (
+            f"{total:,} of the steps that are not stored from here {'is' if one else 'are'} there from another "
+            f"environment ({named}{more}); --reuse any counts {'it' if one else 'them'} as done."
+        )
+    return (
+        f"{total:,} of the stored steps come{'s' * one} from another environment ({named}{more}); "
+        f"{'it counts' if one else 'they count'} as done (--reuse same makes {'it' if one else 'them'} again here)."
+    )
+
+
 def also(asked: words.OfStudy, *names: str) -> str:
     """The options of a command that were given, to say it again."""
     given = ""
     for field in dataclasses.fields(asked):
         value = getattr(asked, field.name)
-        if field.name in (names or ("store", "workers", "engine", "address", "machine")) and value != field.default:
+        if field.name in (names or AGAIN) and value != field.default:
             given += f" --{field.name} {quoted(str(value))}"
     return given + "".join(f" --use {quoted(path)}" for path in asked.use)
 
@@ -69,7 +103,10 @@ def told(findings: Findings) -> dict[str, Any]:
         {"claim": one.claim.sentence, "verdict": one.outcome, "n": one.n, "needed": one.needed}
         for one in judge(findings)
     ]
-    rows = [{"labels": dict(one.labels), "numbers": dict(one.numbers), "key": one.key} for one in findings.rows]
+    rows = [
+        {"labels": dict(one.labels), "numbers": dict(one.numbers), "key": one.key, "environment": one.environment}
+        for one in findings.rows
+    ]
     missing = [{"labels": dict(one.labels), "key": one.key, "why": one.why} for one in findings.missing]
     return {"study": findings.study, "claims": claims, "rows": rows, "missing": missing}
 

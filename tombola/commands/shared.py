@@ -11,19 +11,19 @@ from rich.console import Console
 from tombola.core.errors import Refused
 from tombola.core.machine import Machine
 from tombola.core.text import parse
+from tombola.study.engines import allocator
 
 PLAIN = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def chosen_machine(named: str) -> Machine:
-    """The machine that is named.
+    """The machine that is named, with this process set up for it.
 
     Raises:
         Refused: If it is not here.
     """
     machine: Machine = parse("machine", named)
-    if machine.threads < 1:
-        raise Refused(f"--machine: threads is {machine.threads}. It is 1 or more.")
+    allocator.keep_memory()
     try:
         float(torch.zeros(1, device=machine.device))
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # Torch without CUDA asserts that it has it.

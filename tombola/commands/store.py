@@ -12,6 +12,7 @@ from tombola.commands.shared import PLAIN, print_json, quoted
 from tombola.core.errors import Failed, unknown
 from tombola.report.wording import duration, scaled
 from tombola.study.audit import Finding, audit, count
+from tombola.study.environment import alike, environment_of, in_words
 from tombola.study.exchange import export, take_in
 from tombola.study.keeper import Keeper
 from tombola.study.store import Store as Shelves
@@ -72,7 +73,9 @@ def _ls_all(asked: Ls, keeper: Keeper) -> int:
     if asked.json:
         functions = [dataclasses.asdict(total) for total in found]
         shares = {"files": files, "bytes": size}
-        print_json({"store": asked.store, "functions": functions, "shared": shares, "bytes": whole})
+        listed = {name: dict(one) for name, one in (keeper.environments() or {}).items()}
+        told = {"store": asked.store, "functions": functions, "shared": shares, "bytes": whole}
+        print_json({**told, "environments": listed})
         return 0
     if not found:
         PLAIN.print(f"{asked.store} is empty.")
@@ -85,7 +88,17 @@ def _ls_all(asked: Ls, keeper: Keeper) -> int:
         lines.append((total.function, f"{total.results:,}", _size(total.bytes), spent, finished, *counts))
     _print_columns(*lines)
     PLAIN.print(f"{_size(whole)} in all; {_size(size)} of it in {files:,} files that results share.")
+    _print_environments(keeper)
     return 0
+
+
+def _print_environments(keeper: Keeper) -> None:
+    """Those that wrote to a store, where they are several."""
+    listed = keeper.environments() or {}
+    if len(listed) > 1:
+        PLAIN.print(f"{len(listed)} environments wrote to it:")
+        for name, one in listed.items():
+            PLAIN.print(f"  {name}  {in_words(one)}")
 
 
 def _ls_function(asked: Ls, keeper: Keeper) -> int:
@@ -96,10 +109,13 @@ def _ls_function(asked: Ls, keeper: Keeper) -> int:
         results = [dataclasses.asdict(entry) for entry in found]
         print_json({"store": asked.store, "function": asked.function, "results": results})
         return 0
-    lines: list[Sequence[str]] = [("key", "state", "finished", "took", "on disk", "call")]
+    several = len({entry.environment for entry in found if entry.environment}) > 1
+    more = ("environment",) if several else ()
+    lines: list[Sequence[str]] = [("key", "state", "finished", "took", "on disk", *more, "call")]
     for entry in found:
         took = duration(entry.seconds) if entry.finished else "-"
-        lines.append((entry.key, WORDS[entry.state], entry.finished or "-", took, _size(entry.bytes), _short(entry)))
+        size, more = _size(entry.bytes), (entry.environment or "-",) if several else ()
+        lines.append((entry.key, WORDS[entry.state], entry.finished or "-", took, size, *more, _short(entry)))
     _print_columns(*lines)
     return 0
 
@@ -114,10 +130,15 @@ def _show(asked: Show) -> int:
     record = keeper.record(key)
     lineage = list(keeper.lineage(key))
     stored = keeper.home(key).exists()
+    made_in = environment_of(record)
+    paths = [*(home / "record.json" for home in keeper.homes(key)), *keeper.notes_of(key)]
+    known = {str(path): keeper.told(path) for path in paths}
+    others = {path: told for path, told in known.items() if told is not None and not alike(told, made_in)}
     if asked.json:
         made_of = [{"key": one, "call": known["call"] if known else None} for one, known in lineage]
         told = {n: record[n] for n in ("key", "call", "numbers", "checks", "provenance", "inputs", "files")}
-        print_json({**told, "state": "stored" if stored else "noted", "lineage": made_of})
+        told["environment"] = made_in
+        print_json({**told, "state": "stored" if stored else "noted", "lineage": made_of, "others": others})
         return 0
     PLAIN.print(f"{key}{'' if stored else ' (an imported row: its files are elsewhere)'}\n{record['call']}\n")
     for part in ("numbers", "checks", "provenance"):
@@ -125,6 +146,9 @@ def _show(asked: Show) -> int:
         if lines:
             PLAIN.print(f"{part}:")
             _print_columns(*((f"  {name}", value) for name, value in lines))
+    PLAIN.print(f"environment: {in_words(made_in)}")
+    for path, told in others.items():
+        PLAIN.print(f"also made in: {in_words(told)} ({path})")
     PLAIN.print(f"inputs: {', '.join(record['inputs']) or 'none'}")
     PLAIN.print("\nMade of, from the roots:" if len(lineage) > 1 else "\nMade of no other result.")
     for one, known in lineage if len(lineage) > 1 else ():

@@ -4,18 +4,21 @@ import contextlib
 import dataclasses
 import pathlib
 import signal
+import sys
 import time
 from collections.abc import Generator
 from types import FrameType
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
-from tombola.commands.opened import also, home_of, named, opened, told, trust
+from tombola.commands.opened import also, elsewhere, home_of, looked_at, named, opened, told, trust
 from tombola.commands.shared import PLAIN, chosen_machine, print_json, quoted
 from tombola.core.errors import Failed, Refused
 from tombola.core.files import check_writable
+from tombola.core.machine import Machine
 from tombola.core.text import parse
 from tombola.integrations.mirror import mirror as replay
 from tombola.report import files, page, terminal
@@ -24,10 +27,11 @@ from tombola.report.collect import collect
 from tombola.report.live import Live
 from tombola.report.wording import duration, scaled
 from tombola.study import driver
-from tombola.study.driver import Engine, Finished
+from tombola.study.driver import Engine
 from tombola.study.engines.here import Here
 from tombola.study.engines.local import Local
 from tombola.study.events import Event, EventLog, failures, read_events
+from tombola.study.finished import Finished, failure
 from tombola.study.plan import Plan
 from tombola.study.plan import plan as planned
 from tombola.study.provenance import cores
@@ -42,11 +46,11 @@ SHOWN = 20
 def plan(asked: words.Plan) -> int:
     """`tombola plan`: what is stored, what would run, what it may cost; with --why, the first difference of each."""
     study, graph = opened(asked)
-    store = Store(asked.store)
+    store = looked_at(asked)
     found = planned(graph, store)
     reasons = why(graph, store) if asked.why else []
     if asked.json:
-        sums = {name: getattr(found, name) for name in ("to_run", "unknown", "seconds", "flops", "bytes")}
+        sums = {name: getattr(found, name) for name in ("to_run", "unknown", "afar", "seconds", "flops", "bytes")}
         whole = {"study": study.text, **sums, **dataclasses.asdict(found)}
         print_json({**whole, "why": [dataclasses.asdict(one) for one in reasons]} if asked.why else whole)
         return 0
@@ -55,9 +59,11 @@ def plan(asked: words.Plan) -> int:
     spare = found.steps - found.stored - found.to_run
     more = f", {spare:,} not needed again" if spare else ""
     PLAIN.print(f"{found.steps:,} steps: {found.stored:,} stored, {found.to_run:,} to run{more}; {rows}.")
+    if said := elsewhere(found, reuse=asked.reuse):
+        PLAIN.print(said)
     if found.work:
         PLAIN.print(_work(found))
-        PLAIN.print(_price(found))
+        PLAIN.print(_price(found, store.machine))
     for one in reasons[:SHOWN]:
         PLAIN.print(f"  {one}")
     if len(reasons) > SHOWN:
@@ -76,16 +82,26 @@ def _work(found: Plan) -> Table:
             scaled(one.flops, "FLOP") if one.flops else "-",
             scaled(one.bytes, "B", step=1024),
         ]
-        based = f"{one.n} finished" + (f"; not known for {one.unknown:,}" if one.unknown else "")
+        based = f"{one.n} finished" + " elsewhere" * (one.afar == one.number - one.unknown)
+        based += f"; not known for {one.unknown:,}" if one.unknown else ""
         table.add_row(f"{one.number:,}", one.function, *(cost if known else ["?"] * 3), based if known else "none yet")
     return table
 
 
-def _price(found: Plan) -> str:
+def _price(found: Plan, machine: Machine, workers: int = 0) -> str:
+    """What is left would cost; with `workers` side by side, or on all cores."""
     if found.unknown == found.to_run:
         return "What they cost is not known: nothing of their kind was finished yet."
-    spread = f", {duration(found.seconds / cores())} on {cores()} cores" if cores() > 1 else ""
-    said = f"About {duration(found.seconds)} on one core{spread}; {scaled(found.bytes, 'B', step=1024)} of disk"
+    plain = machine.device == "cpu" and machine.threads == 1
+    most = max(1, cores() // machine.threads) if machine.device == "cpu" else max(1, workers)
+    side_by_side = min(workers or most, most)
+    beside = f"{side_by_side} cores" if plain else f"{side_by_side} workers"
+    spread = f", {duration(found.seconds / side_by_side)} on {beside}" if side_by_side > 1 else ""
+    alone = "on one core" if plain else "one after the other"
+    part = "" if found.afar + found.unknown == found.to_run else f"{found.afar:,} of the steps "
+    afar = f" ({part}measured elsewhere)" if found.afar else ""
+    disk = scaled(found.bytes, "B", step=1024)
+    said = f"About {duration(found.seconds)} {alone}{spread}{afar}; {disk} of disk"
     return f"{said}, without {found.unknown:,} steps of unknown cost." if found.unknown else f"{said}."
 
 
@@ -97,10 +113,11 @@ def run(asked: words.Run) -> int:
         raise Refused(f"--workers is {asked.workers}. It is 1 or more, or 0 for one a core.")
     study, graph = opened(asked)
     machine = chosen_machine(asked.machine)
-    store = Store(asked.store, machine=machine)
+    store = Store(asked.store, machine=machine, reuse=asked.reuse)
     found = planned(graph, store)
     if found.to_run:
         store.prepare()
+    _announce(asked, found, machine)
     home = home_of(study, asked.store)
     command = f"tombola run {quoted(study.text)}{also(asked)}"
     started = time.monotonic()
@@ -129,11 +146,28 @@ def run(asked: words.Run) -> int:
         Console(highlight=False).print(terminal.overview(findings))
         done = f"{finished.done:,} steps were run, {finished.stored:,} were done before"
         PLAIN.print(f"{done}; {duration(time.monotonic() - started)} in all, kept in {asked.store}.")
-        PLAIN.print(f"The page: tombola report {quoted(study.text)}{also(asked, 'store')}")
+        PLAIN.print(f"The page: tombola report {quoted(study.text)}{also(asked, 'store', 'machine', 'reuse')}")
     if not finished.ok:
-        raise driver.failure(finished, command=command, log=str(home / "events.jsonl"))
+        raise failure(finished, command=command, log=str(home / "events.jsonl"))
     trust(findings)
     return 0
+
+
+def _announce(asked: words.Run, found: Plan, machine: Machine) -> None:
+    """Before it starts: what is left to do, and how long that may take."""
+    said = [elsewhere(found, reuse=asked.reuse)]
+    if found.to_run:
+        steps = "1 step" if found.to_run == 1 else f"{found.to_run:,} steps"
+        workers = 1 if asked.engine == "ray" else _workers(asked, found, machine)
+        said.append(f"{steps} to run. {_price(found, machine, workers)}")
+    for line in filter(None, said):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _workers(asked: words.Run, found: Plan, machine: Machine) -> int:
+    """As many as are asked for, or as there is room for: one for each GPU, or for each core that a training has."""
+    room = torch.accelerator.device_count() if machine.device == "cuda" else cores() // machine.threads
+    return min(asked.workers or max(1, room), max(1, found.to_run))
 
 
 @contextlib.contextmanager
@@ -150,12 +184,12 @@ def _log(path: pathlib.Path, *, needed: bool) -> Generator[Any]:
             yield log
 
 
-def _engine(asked: words.Run, found: Plan, machine: Any, home: pathlib.Path, watch: Any) -> Engine:
+def _engine(asked: words.Run, found: Plan, machine: Machine, home: pathlib.Path, watch: Any) -> Engine:
     if asked.engine == "ray" and found.to_run:
         from tombola.study.engines.ray import Ray
 
         return Ray(asked.address, machine=machine)
-    workers = min(asked.workers or cores(), max(1, found.to_run))
+    workers = _workers(asked, found, machine)
     if workers == 1:
         return Here(lambda told: watch(told.event()))
     return Local(workers, machine=machine, log=home)
@@ -186,12 +220,12 @@ def report(asked: words.Report) -> int:
     if not (pathlib.Path(asked.store) / "store.json").exists():
         raise Refused(
             f"there is no store in {asked.store}. Run the study first: "
-            f"tombola run {quoted(study.text)}{also(asked, 'store')}"
+            f"tombola run {quoted(study.text)}{also(asked, 'store', 'machine', 'reuse')}"
         )
     _replaceable(asked.out)
     events = home_of(study, asked.store) / "events.jsonl"
     command = f"tombola run {quoted(study.text)}{also(asked)}"
-    findings = collect(study, graph, Store(asked.store), command=command, failed=failures(events))
+    findings = collect(study, graph, looked_at(asked), command=command, failed=failures(events))
     out = page.write(findings, asked.out)
     beside = pathlib.Path(asked.files) if asked.files else out.with_name(f"{out.stem}_files")
     written = [] if asked.page_only else [str(path) for path in files.write_all(findings, beside)]

@@ -61,3 +61,21 @@ class Task(Protocol):
     def wrong(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Which examples are answered wrongly, boolean, one for each."""
         ...
+
+
+@runtime_checkable
+class Drawing(Task, Protocol):
+    """A task whose batches come in two halves, so that a captured program can hold the second: drawing, and showing.
+
+    `batch(step)` equals `shown(drawn(range(step, step + 1))[0][0])` with the targets, to the bit.
+    """
+
+    def drawn(
+        self, steps: range, *, seeds: Seeds, size: int, holdout: Holdout = Holdout(), device: torch.device = CPU
+    ) -> tuple[Tensor, Tensor]:
+        """What the batches of some steps of equal size show, (steps, batch), and their targets; on the device."""
+        ...
+
+    def shown(self, drawn: Tensor, *, device: torch.device = CPU) -> Tensor:
+        """The inputs of one drawn batch, by tensor operations on the device alone."""
+        ...

@@ -18,14 +18,14 @@ from tombola.core import container, files
 from tombola.core.artifact import Artifact, Parts
 from tombola.core.call import Call
 from tombola.core.errors import Damaged, Refused, UnknownName
-from tombola.core.layout import Arch, Interface, blank, shapes
+from tombola.core.expected import FLOATS, check_weights, expected
+from tombola.core.layout import Arch, Interface, blank
 from tombola.core.lineage import Lineage
 from tombola.core.mask import Mask
 from tombola.core.text import parse
 
 Restart = Literal["weights", "rate", "fine-tune"]
 Holding = Literal["all", "alive"]
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -176,13 +176,13 @@ class Ticket(Artifact):
         try:
             arch = parse("arch", _text(header, "arch"))
             io = Interface(inputs=tuple(header["io"]["inputs"]), classes=header["io"]["classes"])
-            net = blank(arch, io)
-            expected = shapes(net)
+            state = expected(arch, io)
             masked = {name: tuple(shape) for name, shape in header["mask"]}
             if len(masked) != len(header["mask"]):
                 raise Damaged("a tensor stands twice in the mask.")
-            if unknown := [name for name, shape in masked.items() if expected.get(name) != shape]:
-                raise Damaged(f"the mask of '{unknown[0]}' does not fit {arch}, which has {expected.get(unknown[0])}.")
+            sizes = {name: shape for name, (shape, _) in state.items()}
+            if unknown := [name for name, shape in masked.items() if sizes.get(name) != shape]:
+                raise Damaged(f"the mask of '{unknown[0]}' does not fit {arch}, which has {sizes.get(unknown[0])}.")
             bits = parts.groups["mask"]["bits"]
             if bits.dtype != torch.uint8 or bits.dim() != 1:
                 raise Damaged("the mask's bits are not a row of bytes.")
@@ -193,12 +193,12 @@ class Ticket(Artifact):
             weights = dict(parts.groups.get("weights", {}))
             if holding == "alive":
                 weights |= _spread(parts.groups["alive"]["values"], mask)
-            _check_weights(weights, net.state_dict(), arch)
+            check_weights(weights, state, arch)
             ticket = cls(
                 arch=arch,
                 io=io,
                 mask=mask,
-                weights={name: weights[name] for name in expected},
+                weights={name: weights[name] for name in state},
                 step=header["step"],
                 restart=_word(header, "restart", ("weights", "rate", "fine-tune")),  # type: ignore[arg-type]
                 holding=holding,
@@ -277,20 +277,12 @@ def _spread(values: Tensor, mask: Mask) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     start = 0
     for name in mask:
-        weights[name] = torch.zeros(mask[name].shape, dtype=values.dtype)
-        weights[name][mask[name]] = values[start : start + mask.kept_in(name)]
-        start += mask.kept_in(name)
+        stop = start + mask.kept_in(name)
+        whole = torch.zeros(mask[name].shape, dtype=values.dtype)
+        if values.dtype in FLOATS:
+            whole.masked_scatter_(mask[name], values[start:stop])  # Twice as fast as an indexed assignment.
+        else:  # Few operations know the other types; what is wrong with them is said where all tensors are checked.
+            whole[mask[name]] = values[start:stop]
+        weights[name] = whole
+        start = stop
     return weights
-
-
-def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], arch: Arch) -> None:
-    if missing := sorted(expected.keys() - weights.keys()):
-        raise Damaged(f"'{missing[0]}' of {arch} is missing.")
-    if extra := sorted(weights.keys() - expected.keys()):
-        raise Damaged(f"'{extra[0]}' is not a tensor of {arch}.")
-    for name, like in expected.items():
-        value = weights[name]
-        if value.shape != like.shape:
-            raise Damaged(f"'{name}' has shape {tuple(value.shape)}; {arch} needs {tuple(like.shape)}.")
-        if value.dtype not in (FLOATS if like.dtype.is_floating_point else (like.dtype,)):
-            raise Damaged(f"'{name}' is of type {value.dtype}; {arch} needs {like.dtype}.")

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from tombola.report.curves import drawn
 from tombola.report.declared import Curve, Pivot
+from tombola.report.environments import beneath, environments
 from tombola.report.findings import Findings, Measured, Missing
 from tombola.report.gather import varying
+from tombola.report.judge import judge
 from tombola.report.match import why_no_number, why_none
 from tombola.report.pivots import lay_out
 from tombola.report.wording import labels_text
@@ -20,7 +22,7 @@ def cautions(findings: Findings) -> tuple[str, ...]:
         >>> cautions(Findings(title="", question="", study="", command="", rows=()))
         ()
     """
-    return tuple([*_dead(findings.rows), *_mixed(findings), *_empty(findings)])
+    return tuple([*_dead(findings.rows), *_across(findings), *_mixed(findings), *_empty(findings)])
 
 
 def _dead(rows: Sequence[Measured]) -> Iterable[str]:
@@ -33,6 +35,25 @@ def _dead(rows: Sequence[Measured]) -> Iterable[str]:
             f"Layer collapse: {count} of networks with a layer in which no weight is left ({named}{more}). What they "
             "reach says little; keep more, or use another scope."
         )
+
+
+def _across(findings: Findings) -> Iterable[str]:
+    """Results of several environments, side by side or one upon the other."""
+    found = environments(findings.rows)
+    if len(found) > 1:
+        named = "; ".join(f"{n:,} from {text}" for text, n in list(found.items())[:MOST_NAMED])
+        more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        mixed = sum(tested.mixed for judged in judge(findings) for tested in judged.tested)
+        pairs = f" Paired comparisons mix them in {mixed:,} pair{'s' * (mixed != 1)}." if mixed else ""
+        yield (
+            f"Rows come from {len(found)} environments: {named}{more}. Results of different environments differ by "
+            f"rounding, and their times cannot be compared.{pairs}"
+        )
+    if others := beneath(findings):
+        named = "; ".join(f"{n:,} in {text}" for text, n in list(others.items())[:MOST_NAMED])
+        count = sum(others.values())
+        steps = "1 step behind the rows was" if count == 1 else f"{count:,} steps behind the rows were"
+        yield f"{steps} made in another environment than any row: {named}."
 
 
 def _mixed(findings: Findings) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """From a study's graph and a store to findings: records are read, nothing is loaded, nothing is run."""
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from tombola.core.errors import Damaged, Refused
 from tombola.core.plugin import is_plugin, text_of
 from tombola.report.findings import Findings, Measured, Missing, Picture, StepFacts
+from tombola.study.environment import UNKNOWN, Environment, alike, environment_of, in_words, name_of
 from tombola.study.graph import Graph
 from tombola.study.module import Study
 from tombola.study.store import Store
@@ -34,7 +36,7 @@ def collect(study: Study, graph: Graph, store: Store, *, command: str, failed: M
         try:
             record = records[key]
         except Refused:
-            missing.append(Missing(labels=labels, key=key, why=_why(key, graph, failed)))
+            missing.append(Missing(labels=labels, key=key, why=_why(key, graph, failed) or _elsewhere(key, store)))
         except Damaged as error:
             missing.append(Missing(labels=labels, key=key, why=f"damaged: {error} Run the study again."))
         else:
@@ -44,14 +46,16 @@ def collect(study: Study, graph: Graph, store: Store, *, command: str, failed: M
                 missing.append(Missing(labels=labels, key=key, why=f"{UNFIT}: {error}"))
     steps = {key: _facts(key, graph, records) for key in _behind(graph, {row.key for row in rows})}
     provenance = [record["provenance"] for record in records.read.values()]
+    texts = _texts_of(records.read.values())
+    told = {key: texts[name_of(environment_of(record))] for key, record in records.read.items()}
     return Findings(
         title=study.title,
         question=str(getattr(study.module, "QUESTION", "")),
         study=study.text,
         command=command,
-        rows=tuple(rows),
+        rows=tuple(dataclasses.replace(row, environment=told[row.key]) for row in rows),
         missing=tuple(missing),
-        steps=steps,
+        steps={key: dataclasses.replace(step, environment=told.get(key, "")) for key, step in steps.items()},
         claims=study.declared("claims"),
         figures=study.declared("figures"),
         tables=study.declared("tables"),
@@ -70,7 +74,9 @@ class _Records:
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key not in self.read:
-            self.read[key] = self.store.record(key)
+            record = self.store.record(key)
+            environment_of(record)  # One that tells of none that is sound is refused like any other damage.
+            self.read[key] = record
         return self.read[key]
 
 
@@ -103,7 +109,14 @@ def _why(key: str, graph: Graph, failed: Mapping[str, str]) -> str:
         if one not in seen:
             seen.add(one)
             stack += graph.inputs[one]
-    return "not run yet"
+    return ""
+
+
+def _elsewhere(key: str, store: Store) -> str:
+    made_in = store.made_in(key)
+    if made_in is None:
+        return "not run yet"
+    return f"made in another environment only ({in_words(made_in)}); --reuse any shows it"
 
 
 def _behind(graph: Graph, keys: set[str]) -> Iterable[str]:
@@ -115,6 +128,25 @@ def _behind(graph: Graph, keys: set[str]) -> Iterable[str]:
             wanted.add(key)
             stack += graph.inputs[key]
     return (key for key in graph.calls if key in wanted)
+
+
+def _texts_of(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The environment of each of these records as a text, by its name; one that may be another's bears its text.
+
+    What an older record does not tell counts as equal to anything, so that it makes no environment of its own.
+    """
+    told: dict[str, Environment] = {}
+    for record in records:
+        one = environment_of(record)
+        told.setdefault(name_of(one), one)
+    found: dict[str, str] = {}
+    whole: list[Environment] = []
+    for name, one in sorted(told.items(), key=lambda item: sum(UNKNOWN in value for value in item[1].values())):
+        like = next((other for other in whole if alike(one, other)), None)
+        if like is None:
+            whole.append(one)
+        found[name] = in_words(like or one)
+    return found
 
 
 def _facts(key: str, graph: Graph, records: _Records) -> StepFacts:

@@ -49,12 +49,14 @@ def costs(findings: Findings) -> tuple[Cost, ...]:
 
 def _cost(labels: Where, inside: list[Measured], rows: Sequence[Measured], vary: Sequence[str]) -> Cost:
     shared = {name: value for name, value in labels.items() if name not in ("level", "name")}
+    # On a GPU several trainings may have had the device at once: what counts is the share of each.
+    time = "device_seconds" if all(row.environment.startswith("cuda") for row in inside) else "seconds"
     dense = [
-        row.numbers["seconds"]
+        row.numbers[time]
         for row in rows
         if row.numbers.get("density") == 1.0 and all(row.labels.get(name) == value for name, value in shared.items())
     ]
-    seconds = sampled(inside, "seconds")
+    seconds = sampled(inside, time)
     assert seconds is not None, "only rows with seconds are asked"
     before, after = (
         sample([float(row.numbers[name]) for row in inside]).mean for name in ("flops_dense", "flops_sparse")

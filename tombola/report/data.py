@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tombola.report.environments import environments
 from tombola.report.findings import Findings
 from tombola.report.table import names
 from tombola.report.wording import label_text
@@ -25,9 +26,13 @@ def data_json(findings: Findings) -> Markup:
 def _rows(findings: Findings) -> dict[str, Any]:
     rows = findings.rows
     labels, numbers, checks = (names(rows, kind) for kind in ("labels", "numbers", "checks"))
+    shown = {name: _indexed([_label(row.labels, name) for row in rows]) for name in labels}
+    if len(environments(rows)) > 1:
+        heading = "made in" if "environment" in {*labels, *numbers} else "environment"
+        shown[heading] = _indexed([row.environment for row in rows])
     return {
         "keys": [row.key for row in rows],
-        "labels": {name: _indexed([_label(row.labels, name) for row in rows]) for name in labels},
+        "labels": shown,
         "numbers": {name: [_number(row.numbers.get(name)) for row in rows] for name in numbers},
         "checks": {name: "".join(_made(row.checks.get(name)) for row in rows) for name in checks},
         "tables": _tables(findings),
@@ -72,7 +77,9 @@ def _plain(value: Any) -> Any:
 
 def _steps(findings: Findings) -> dict[str, Any]:
     steps = list(findings.steps.values())
-    sets = {tuple(step.versions.items()): None for step in steps}
+    told = [tuple({"environment": step.environment, **step.versions}.items()) for step in steps]
+    told = [tuple((name, text) for name, text in facts if text or name != "environment") for facts in told]
+    sets = dict.fromkeys(told)
     versions = {found: at for at, found in enumerate(sets)}
     places = {step.key: at for at, step in enumerate(steps)}
     return {
@@ -81,6 +88,6 @@ def _steps(findings: Findings) -> dict[str, Any]:
         "inputs": [[places.get(key, key) for key in step.inputs] for step in steps],
         "seconds": [_number(step.seconds) for step in steps],
         "finished": [step.finished for step in steps],
-        "versions": [versions[tuple(step.versions.items())] for step in steps],
+        "versions": [versions[facts] for facts in told],
         "sets": [dict(found) for found in sets],
     }

@@ -13,6 +13,7 @@ TRAINING = "test_accuracy"
 COUNTED = {
     "density", "kept", "size", "seconds", "steps", "peak_memory", "flops_dense", "flops_sparse", "train_accuracy",
     "train_loss", "test_loss", "validation_accuracy", "validation_loss",
+    "device_seconds", "images", "images_per_second",
 }  # fmt: skip
 MOST_NUMBERS = 4
 MOST_TABLES = 6

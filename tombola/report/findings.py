@@ -44,14 +44,16 @@ class Measured:
     """One row of a study: its labels, its numbers, and the checks that were made on it.
 
     A training's numbers are test_accuracy, test_loss, train_accuracy, train_loss, validation_accuracy,
-    validation_loss (where a part was held out), density, kept, size, seconds, steps, peak_memory (bytes), flops_dense
-    and flops_sparse. Accuracies and densities are fractions. A probe's numbers have any names.
+    validation_loss (where a part was held out), density, kept, size, seconds, steps, peak_memory (bytes), flops_dense,
+    flops_sparse, device_seconds, images and images_per_second. Accuracies and densities are fractions. A probe's
+    numbers have any names.
 
     Args:
         key: The key of the result in the store.
         tables: Smaller tables that belong to this row. One is known by name: "layers", with the columns layer,
             density, kept and size, is drawn as density by layer.
         pictures: Shown in an album, along the level where the row has one.
+        environment: What it was measured in, in words; "" where that is not known.
 
     Example:
         >>> Measured(labels={"seed": 0}, numbers={"loss": 0.5}, checks={}, key="train:0").numbers["loss"]
@@ -64,6 +66,7 @@ class Measured:
     key: str
     tables: Mapping[str, tuple[Mapping[str, Label], ...]] = field(default_factory=dict, hash=False)
     pictures: tuple[Picture, ...] = ()
+    environment: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be traced, and numbers that are no fractions where they should be."""
@@ -102,6 +105,7 @@ class StepFacts:
         inputs: The keys of the steps that it was made of.
         finished: The time in ISO form, "" where it is not known.
         versions: Name -> text, such as torch -> 2.13.0.
+        environment: What it ran in, in words; "" where that is not known.
     """
 
     key: str
@@ -110,6 +114,7 @@ class StepFacts:
     seconds: float | None = None
     finished: str = ""
     versions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    environment: str = ""
 
     def __post_init__(self) -> None:
         """Settle the versions."""

@@ -34,7 +34,8 @@ class Tested:
         lead: The paired differences, turned so that more is better; None where nothing could be compared.
         between: 95 % interval of the mean difference, or of one further run (`Agrees`).
         why: What could not be compared, and why.
-        note: What was compared in part, and why.
+        note: What was compared in part, and why; what was compared across environments.
+        mixed: How many pairs have their two sides from different environments.
     """
 
     test: Test
@@ -46,6 +47,7 @@ class Tested:
     why: str = ""
     note: str = ""
     dense: bool = False
+    mixed: int = 0
 
     @property
     def n(self) -> int:
@@ -163,8 +165,12 @@ def _compared(test: Better | NotWorse, here: Mapping[Pair, Measured], there: Map
     differences = tuple(sign * value for value in _by_run(apart))
     lead = Lead(test.kind, differences, bound=test.bound, clearance=test.clearance)
     alone = len(here) + len(there) - 2 * len(shared)
-    note = f"{alone} row{'' if alone == 1 else 's'} without a counterpart left out" if alone else ""
-    return replace(known, outcome=verdict(lead).outcome, lead=lead, between=interval(differences), note=note)
+    notes = [f"{alone} row{'' if alone == 1 else 's'} without a counterpart left out"] * (alone > 0)
+    sides = [{here[pair].environment, there[pair].environment} for pair in shared]
+    mixed = sum(len(side) == 2 and "" not in side for side in sides)
+    notes += [f"{mixed} of {len(shared)} pairs mix environments"] * (mixed > 0)
+    told = replace(known, note="; ".join(notes), mixed=mixed)
+    return replace(told, outcome=verdict(lead).outcome, lead=lead, between=interval(differences))
 
 
 def _agrees(test: Agrees, values: Sequence[float]) -> Tested:

@@ -17,6 +17,7 @@ from tombola.report.costs import MOST, cost_sentence, costs, total_seconds
 from tombola.report.curves import drawn
 from tombola.report.data import data_json
 from tombola.report.defaults import figures_of, tables_of
+from tombola.report.environments import environments
 from tombola.report.findings import Findings
 from tombola.report.judge import judge
 from tombola.report.links import to_key, to_rows
@@ -67,6 +68,7 @@ def render(findings: Findings) -> str:
         albums=albums(findings),
         heats=[(heat, heat_svg(heat, width=760), heat_svg(heat, width=360)) for heat in heats(findings)],
         checks=_checks(findings),
+        environments=environments(findings.rows),
         costs=cost,
         cost_sentence=cost_sentence(cost),
         seconds=total_seconds(findings),

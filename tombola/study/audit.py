@@ -10,6 +10,7 @@ from typing import Any, cast
 from tombola.core.call import key_of
 from tombola.core.errors import Damaged
 from tombola.study import shelf
+from tombola.study.environment import Environment, environment_of, in_words, name_of
 from tombola.study.keeper import KEY, Keeper, children
 from tombola.study.record import same, unseal
 from tombola.study.step import ROOMS
@@ -74,6 +75,10 @@ def faults(record: Mapping[str, Any]) -> list[str]:
     except (ValueError, RecursionError):
         return ["its arguments are no canonical data"]
     found: list[str] = []
+    try:
+        environment_of(record)
+    except Damaged as error:
+        found.append(str(error).rstrip("."))
     if key != record["key"]:
         found.append(f"its record says it is {record['key']}, but its arguments give {key}")
     if set(record["inputs"]) != {one for form in record["arguments"].values() for one in _references(form)}:
@@ -94,52 +99,81 @@ def _all(values: Any, kinds: type | tuple[type, ...]) -> bool:
 
 def audit(keeper: Keeper) -> Iterator[Finding]:
     """A finding about every result, every shared file and every imported row; others may go on writing meanwhile."""
-    present = keeper.present()
-    known = present | keeper.noted()
+    results, notes = list(keeper.results()), list(keeper.notes())
+    known = {key for key, _ in (*results, *notes)}
+    listed = keeper.environments()
     blobs: dict[pathlib.Path, str] = {}
-    for key in sorted(present):
-        found = _result(keeper, key, known, blobs)
-        if keeper.home(key).exists():  # Else it was removed while it was looked at.
+    for key, home in results:
+        found = _result(keeper, key, home, known, blobs, listed)
+        if home.exists():  # Else it was removed while it was looked at.
             yield found
     for path in children(keeper.folder / shelf.BLOBS):
         if not path.name.startswith("."):  # A file that is being written.
             problem = _altered(path, path.stem, blobs)
             if path.exists():
                 yield Finding(f"{shelf.BLOBS}/{path.name}", path, (problem,) if problem else ())
-    for key in sorted(keeper.noted()):
-        yield _note(keeper, key, known)
+    for key, path in notes:
+        yield _note(keeper, key, path, known, listed)
 
 
 def count(keeper: Keeper) -> int:
     """How many findings there will be."""
-    return len(keeper.present()) + len(keeper.noted()) + len(children(keeper.folder / shelf.BLOBS))
+    return sum(1 for some in (keeper.results(), keeper.notes(), children(keeper.folder / shelf.BLOBS)) for _ in some)
 
 
-def _result(keeper: Keeper, key: str, known: Set[str], blobs: dict[pathlib.Path, str]) -> Finding:
-    home = keeper.home(key)
+def _result(
+    keeper: Keeper,
+    key: str,
+    home: pathlib.Path,
+    known: Set[str],
+    blobs: dict[pathlib.Path, str],
+    listed: Mapping[str, Environment] | None,
+) -> Finding:
     record, problems = _opened(home / "record.json", key)
     if record is None:
-        return Finding(key, home, problems)
-    found: list[str] = [*problems]
-    notes: list[str] = _strangers(record, known)
+        return Finding(_named(key, home.name), home, problems)
+    found: list[str] = [*problems, *_misplaced(record, home.name)]
+    notes: list[str] = [*_strangers(record, known), *_unlisted(record, listed)]
     for name, checksum in record["files"].items():
         if problem := _altered(shelf.place(keeper.folder, home, name), checksum, blobs):
             found.append(problem)
     more = {path.name for path in children(home)} - {"record.json", *record["files"]}
     notes += [f"{name} in its folder is not in its record" for name in sorted(more)]
-    return Finding(key, home, tuple(found), tuple(notes))
+    return Finding(_named(key, home.name), home, tuple(found), tuple(notes))
 
 
-def _note(keeper: Keeper, key: str, known: Set[str]) -> Finding:
-    path = keeper.note(key)
+def _note(
+    keeper: Keeper, key: str, path: pathlib.Path, known: Set[str], listed: Mapping[str, Environment] | None
+) -> Finding:
     record, problems = _opened(path, key)
     if record is None:
-        return Finding(key, path, problems)
-    notes = _strangers(record, known)
+        return Finding(_named(key, path.stem), path, problems)
+    problems = (*problems, *_misplaced(record, path.stem))
+    notes = [*_strangers(record, known), *_unlisted(record, listed)]
     with contextlib.suppress(Damaged, OSError):
         if not same(record, keeper.record(key)):  # That of the result, if it was made here too.
             notes.append("this imported row is not bit for bit the result that was made here")
-    return Finding(key, path, problems, tuple(notes))
+    return Finding(_named(key, path.stem), path, problems, tuple(notes))
+
+
+def _named(key: str, name: str) -> str:
+    """The key, with the name of the environment where the result lies apart."""
+    return "@".join([key, *name.split("@")[1:]])
+
+
+def _misplaced(record: Mapping[str, Any], name: str) -> list[str]:
+    told = in_words(environment_of(record))
+    apart = name.partition("@")[2]
+    return [f"it lies apart as that of another environment than {told}"] * bool(
+        apart and apart != name_of(environment_of(record))
+    )
+
+
+def _unlisted(record: Mapping[str, Any], listed: Mapping[str, Environment] | None) -> list[str]:
+    made_in = environment_of(record)
+    if listed is None or name_of(made_in) in listed:
+        return []
+    return [f"store.json does not list its environment ({in_words(made_in)}); take 'environments' out of it"]
 
 
 def _opened(path: pathlib.Path, key: str) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

@@ -36,8 +36,8 @@ class Deferred(Keyed):
         return f"Deferred({self.call.text})"
 
 
-def defer(function: Any, *args: Any, **kwargs: Any) -> Deferred:
-    """Call a step later: like `now` and a `Store`, and with the same key.
+def defer(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a step later: like `now` and a `Store`, and with the same key. Gives a `Deferred`, or a list for lists.
 
     Raises:
         Refused: If the arguments do not fit the function, or have no stable form.
@@ -56,7 +56,13 @@ def defer(function: Any, *args: Any, **kwargs: Any) -> Deferred:
             f"cannot defer {getattr(function, '__name__', function)!r}: it is no step. Put @step(name) on a function "
             "of a module's top level that returns an artifact."
         )
-    call = function.call(*args, **kwargs)
+    calls = function.calls(*args, **kwargs)
+    if calls is not None:
+        return [_deferred(function, call) for call in calls]
+    return _deferred(function, function.call(*args, **kwargs))
+
+
+def _deferred(function: Step, call: Call) -> Deferred:
     for name, value in call.arguments.items():
         if isinstance(value, Deferred):
             _check(function, name, value)

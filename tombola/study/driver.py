@@ -3,44 +3,27 @@
 Failures stay apart. The engine decides where a call runs; the store remembers; nothing that is finished is done again.
 """
 
-import dataclasses
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tombola.core.call import function_of
-from tombola.core.errors import Damaged, Failed, Refused
+from tombola.core.errors import Damaged, Refused
 from tombola.study.engines.engine import Engine, Lost, Told
 from tombola.study.events import Event, event
 from tombola.study.execute import Outcome
+from tombola.study.finished import Finished
 from tombola.study.goals import Goal
 from tombola.study.graph import Graph
+from tombola.study.groups import Groups
 from tombola.study.store import Store, Unwritable
 
 ATTEMPTS = 3
 """How often a call is begun whose process dies; after that it has failed."""
-MOST_NAMED = 5
-"""So many failures are told in full."""
 AGAIN = 0.5
 """Seconds until a call that another process was at is looked at again."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Finished:
-    """How a run went: numbers of calls; why calls failed, by key; which ones were not tried because of which."""
-
-    stored: int
-    done: int
-    failed: Mapping[str, str]
-    blocked: Mapping[str, str]
-    seconds: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything that was wanted is there."""
-        return not self.failed
 
 
 def run(graph: Graph, store: Store, engine: Engine, watch: Callable[[Event], None], **facts: Any) -> Finished:
@@ -97,7 +80,8 @@ class _Driver:
         self.ready: list[tuple[int, int, str]] = []
         self.order = {key: place for place, key in enumerate(graph.calls)}
         self.later: list[tuple[float, str]] = []
-        self.running: set[str] = set()
+        self.running, self.groups = dict[str, int](), 0
+        self.together = Groups(graph, store)
         self.attempts: Counter[str] = Counter()
         self.vanished: Counter[str] = Counter()
         self.failed: dict[str, str] = {}
@@ -168,28 +152,45 @@ class _Driver:
         heapq.heappush(self.ready, (-self.graph.heights[key], self.order[key], key))
 
     def _fill(self) -> None:
-        while self.ready and len(self.running) < self.engine.slots:
+        while self.ready and (free := self.engine.slots - len(set(self.running.values()))) > 0:
             key = heapq.heappop(self.ready)[2]
-            if key in self.todo and key not in self.running and not self.waiting[key]:
-                self._begin(key)
+            if self._startable(key):
+                others = [] if self._last_time(key) else self.together.companions(key, self._others, free=free)
+                self._begin([key, *others])
 
-    def _begin(self, key: str) -> None:
+    def _others(self) -> list[str]:
+        ready = (key for _, _, key in sorted(self.ready) if self._startable(key))
+        return [key for key in ready if not self._last_time(key)]
+
+    def _last_time(self, key: str) -> bool:
+        """Whether it is a call's last attempt; of whatever its process died, no other call dies of that then."""
+        return self.attempts[key] == ATTEMPTS - 1
+
+    def _startable(self, key: str) -> bool:
+        return key in self.todo and key not in self.running and not self.waiting[key]
+
+    def _begin(self, keys: Sequence[str]) -> None:
         try:
-            worker = self.engine.submit(self.graph.calls[key], self.store)
+            worker = self.engine.submit([self.graph.calls[key] for key in keys], self.store)
         except Refused as error:
-            self._fail(key, str(error))
+            for key in keys:
+                self._fail(key, str(error))
             return
-        self.running.add(key)
-        call = self.graph.calls[key].call
-        labels = dict(self.graph.labels.get(key, {}))
-        self.watch(event("start", key=key, function=call.function, call=call.text, labels=labels, worker=worker))
+        self.groups += 1
+        for key in keys:
+            self.running[key] = self.groups
+            call = self.graph.calls[key].call
+            labels = dict(self.graph.labels.get(key, {}))
+            self.watch(event("start", key=key, function=call.function, call=call.text, labels=labels, worker=worker))
 
     def _hear(self, one: Told | Outcome | Lost) -> None:
         if isinstance(one, Told):
             self.watch(one.event())
             return
-        self.running.discard(one.key)
+        self.running.pop(one.key, None)
         function = function_of(one.key)
+        if isinstance(one, Outcome) and one.status == "gone":
+            one = Lost(one.key, one.error)
         if isinstance(one, Lost):
             self.attempts[one.key] += 1
             attempt = self.attempts[one.key]
@@ -245,7 +246,7 @@ class _Driver:
             return
         self.present.discard(missing)
         if wanted:
-            for one in self.todo - self.running:  # They counted on it.
+            for one in self.todo - set(self.running):  # They counted on it.
                 self.waiting[one] += missing in self.graph.inputs[one]
         self._need(ordered)
         self._again(key)
@@ -272,16 +273,3 @@ class _Driver:
 
 def _row(key: str, goal: Goal, numbers: Mapping[str, float], checks: Mapping[str, bool]) -> Event:
     return event("row", key=key, labels=dict(goal.labels), numbers=numbers, checks=checks)
-
-
-def failure(finished: Finished, *, command: str, log: str) -> Failed:
-    """What to say of a run in which something failed."""
-    count, blocked = len(finished.failed), len(finished.blocked)
-    lines = [f"{count:,} step{'s' * (count > 1)} failed:"]
-    lines += [f"  {key}: {error}" for key, error in list(finished.failed.items())[:MOST_NAMED]]
-    lines += [f"  and {count - MOST_NAMED:,} more"] if count > MOST_NAMED else []
-    waiting = (
-        f"{blocked:,} that needed {'it' if count == 1 else 'them'} {'was' if blocked == 1 else 'were'} not tried. "
-    )
-    kept = f"What was finished is kept. The same command tries the rest again: {command}"
-    return Failed("\n".join([*lines, waiting * bool(blocked) + kept, f"Tracebacks are in {log}."]))

@@ -15,9 +15,10 @@ from typing import Any, cast
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.files import write_bytes
 from tombola.study.audit import faults
+from tombola.study.environment import alike, environment_of
 from tombola.study.goals import Goal
 from tombola.study.keeper import KEY, Keeper, made_or_there
-from tombola.study.record import digest, same
+from tombola.study.record import digest, read_record, same
 from tombola.study.settings import Plain, settings_of
 from tombola.study.store import Store
 
@@ -93,6 +94,7 @@ def _row(goal: Goal, record: Mapping[str, Any], study: str, labels: Set[str]) ->
         found[f"numbers.{name}" if name in FIXED or name in labels else name] = value
     found.update({f"checks.{name}": value for name, value in record["checks"].items()})
     found.update({"key": record["key"], "call": record["call"]})
+    found.update({f"environment.{name}": value for name, value in environment_of(record).items()})
     found.update({f"provenance.{name}": value for name, value in record["provenance"].items()})
     for name, value in settings_of(goal.of).items():
         found[f"settings.{name}" if name in found else name] = value
@@ -188,27 +190,30 @@ def _line(line: bytes, where: str, keeper: Keeper) -> Taken:
 
 
 def _noted(keeper: Keeper, record: Mapping[str, Any], name: str) -> Taken:
-    there = _there(keeper, record["key"])
-    if there is None:
+    again = _again(keeper, record, _there(keeper, record["key"]), name)
+    if again is None:
         keeper.keep_note(record)
         return Taken(name, "taken")
-    return _again(keeper, record, there, name)
+    return again
 
 
-def _there(keeper: Keeper, key: str) -> Mapping[str, Any] | None:
-    """What is known under a key; what is damaged makes room."""
-    try:
-        return keeper.record(key)
-    except Refused:
-        return None
-    except Damaged:
-        keeper.set_aside(keeper.place(key))
-        return _there(keeper, key)
+def _there(keeper: Keeper, key: str) -> list[Mapping[str, Any]]:
+    """What is known under a key, of each environment; what is damaged makes room."""
+    found: list[Mapping[str, Any]] = []
+    for path in [*(home / "record.json" for home in keeper.homes(key)), *keeper.notes_of(key)]:
+        try:
+            found.append(read_record(path))
+        except Damaged:
+            keeper.set_aside(path.parent if path.name == "record.json" else path)
+    return found
 
 
-def _again(keeper: Keeper, record: Mapping[str, Any], there: Mapping[str, Any], name: str) -> Taken:
-    if same(record, there):
+def _again(keeper: Keeper, record: Mapping[str, Any], there: Sequence[Mapping[str, Any]], name: str) -> Taken | None:
+    """What to say of a row that is there already; None for one that is not, in its environment."""
+    if any(same(record, one) for one in there):
         return Taken(name, "there")
+    if not any(alike(environment_of(record), environment_of(one)) for one in there):
+        return None
     return Taken(
         name,
         "refused",
@@ -221,31 +226,33 @@ def _store(other: Keeper, store: Store) -> Iterator[Taken]:
     if other.folder.resolve() == store.folder.resolve():
         raise Refused(f"{other.folder} is the store itself. Name another store to import from.")
     keeper = made_or_there(store.folder)
-    present = other.present()
-    for key in sorted(present | other.noted()):
+    results = list(other.results())
+    present = {key for key, _ in results}
+    # Of a row that was made there too its result is taken, unless the row is that of another environment.
+    notes = [(key, path) for key, path in other.notes() if key not in present or "@" in path.name]
+    for key, path in sorted([*results, *notes]):
         try:
-            record = other.record(key)
+            record = read_record(path / "record.json" if path.is_dir() else path)
         except Damaged as error:
-            yield Taken(key, "refused", str(error).rstrip("."))
-            continue
-        except Refused:  # It was removed meanwhile.
+            if path.exists():  # Else it was removed meanwhile.
+                yield Taken(key, "refused", str(error).rstrip("."))
             continue
         if (found := faults(record)) or record["key"] != key:
             yield Taken(key, "refused", "; ".join(found) or f"its record is that of {record['key']}")
-        elif key in present:
-            yield _copied(other, keeper, key, record)
+        elif path.is_dir():
+            yield _copied(other, keeper, path, record)
         else:
             yield _noted(keeper, record, key)
 
 
-def _copied(other: Keeper, keeper: Keeper, key: str, record: Mapping[str, Any]) -> Taken:
-    there = _there(keeper, key)
-    if there is not None:
-        again = _again(keeper, record, there, key)
-        if again.how == "refused" or keeper.home(key).exists():
-            return again
+def _copied(other: Keeper, keeper: Keeper, home: pathlib.Path, record: Mapping[str, Any]) -> Taken:
+    key = record["key"]
+    again = _again(keeper, record, _there(keeper, key), key)
+    made = (read_record(one / "record.json") for one in keeper.homes(key))
+    if again is not None and (again.how == "refused" or any(same(record, one) for one in made)):
+        return again
     try:
-        keeper.copy(other, key)
+        keeper.copy(other, key, home)
     except Damaged as error:
         return Taken(key, "refused", str(error).rstrip("."))
     return Taken(key, "taken")

@@ -15,6 +15,8 @@ from tombola.core.call import function_of
 from tombola.core.canon import KEY_DIGITS
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.study import shelf
+from tombola.study.environment import NAME, environment_of, name_of
+from tombola.study.places import apart
 from tombola.study.record import seal, unseal
 from tombola.study.store import Busy, Store
 
@@ -43,10 +45,24 @@ class Keeper(Store):
         """The keys of everything that is here; folders of other names (a store in a store) are nobody's results."""
         return {key for key in super().present() if KEY.fullmatch(key)}
 
-    def half_done(self) -> dict[str, pathlib.Path]:
-        """The scratch folders of unfinished calls, by key."""
-        found = {":".join(path.name.rsplit("-", 1)): path for path in children(self.folder / "partial")}
-        return {key: path for key, path in found.items() if KEY.fullmatch(key)}
+    def results(self) -> Iterator[tuple[str, pathlib.Path]]:
+        """Key and folder of every result: several under one key where several environments made it."""
+        return ((key, path) for key, path in super().results() if KEY.fullmatch(key))
+
+    def half_done(self) -> list[tuple[str, pathlib.Path]]:
+        """The scratch folders of calls, with their keys: one for each environment that began the call apart."""
+        found: list[tuple[str, pathlib.Path]] = []
+        for path in children(self.folder / "partial"):
+            key = ":".join(path.name.partition("@")[0].rsplit("-", 1))
+            if KEY.fullmatch(key) and ("@" not in path.name or NAME.fullmatch(path.name.partition("@")[2])):
+                found.append((key, path))
+        return found
+
+    def finished(self, key: str, half: pathlib.Path) -> bool:
+        """Whether the call was finished that this half-done work is of, in its environment if it has one of its own."""
+        name = half.name.partition("@")[2]
+        told = (self.told(home / "record.json") for home in self.homes(key))
+        return any(not name or (one is not None and name_of(one) == name) for one in told)
 
     def find(self, prefix: str) -> str:
         """The key that begins like this.
@@ -121,22 +137,24 @@ class Keeper(Store):
         return aside
 
     def keep_note(self, record: Mapping[str, Any]) -> None:
-        """Write the record of a row whose files are elsewhere."""
-        path = self.note(record["key"])
+        """Write the record of a row whose files are elsewhere; beside that of another environment, if there is one."""
+        path, made_in = self.plain_note(record["key"]), environment_of(record)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self.enlist(made_in)
+            path = apart(path, name_of(made_in)) if path.exists() else path
             shelf.write(path, seal(record))
         except OSError as error:
             raise self._full(error, record["key"]) from error
 
-    def copy(self, other: Store, key: str) -> None:
-        """Take a result over from another store, with its files checked.
+    def copy(self, other: Store, key: str, source: pathlib.Path) -> None:
+        """Take a result over from a folder of another store, with its files checked.
 
         Raises:
             Damaged: If it is not what its record says.
             Failed: If it cannot be written, or if there is another value under the key here.
         """
-        source, beside = other.home(key), self.folder / "tmp" / uuid.uuid4().hex
+        beside = self.folder / "tmp" / uuid.uuid4().hex
         data = _read(source / "record.json")
         record = unseal(data, source / "record.json")
         try:

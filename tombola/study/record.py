@@ -48,6 +48,18 @@ def unseal(data: bytes, path: pathlib.Path | str) -> dict[str, Any]:
         raise Damaged(f"{path} is damaged: {error}.") from error
 
 
+def read_record(path: pathlib.Path) -> dict[str, Any]:
+    """The record in a file.
+
+    Raises:
+        Damaged: If it was altered, or cannot be read.
+    """
+    try:
+        return unseal(path.read_bytes(), path)
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two records tell of the same result: the same tensors and rows, or, without any, the same header."""
     return one["files"] == other["files"] and (bool(one["files"]) or one["header"] == other["header"])

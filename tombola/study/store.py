@@ -1,7 +1,9 @@
 """A store: key -> artifact, on disk, written whole or not at all.
 
-    runs/train/0123456789abcdef/record.json    the call, its inputs, numbers, checks, checksums, provenance
+    runs/store.json                            the version of the store, and the environments that wrote to it
+    runs/train/0123456789abcdef/record.json    the call, inputs, environment, numbers, checks, checksums, provenance
                                 weights.safetensors, rows.jsonl
+    runs/train/0123456789abcdef@12ab34cd/      the result of the same call in another environment, if it was wanted
     runs/blobs/<sha256>.safetensors            tensors that several artifacts share, once
     runs/noted/<function>/<key>.json           records without artifacts: rows that were imported
     runs/partial/<function>-<key>/             half-done work, taken up again
@@ -13,7 +15,6 @@ store: a lock for each key decides who runs a call, the others wait and load. A 
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -26,14 +27,15 @@ import filelock
 
 from tombola.core.artifact import Artifact
 from tombola.core.call import Call
-from tombola.core.canon import KEY_DIGITS
-from tombola.core.errors import Damaged, Failed, Refused
+from tombola.core.errors import Damaged, Failed
 from tombola.core.machine import Machine
-from tombola.study import provenance, shelf
-from tombola.study.record import read_json, same, seal, unseal
-from tombola.study.step import ROOMS, Context, Listener, Meter, Step, deaf
-
-STORE_VERSION = 2
+from tombola.study import shelf
+from tombola.study.entry import record_of
+from tombola.study.environment import UNKNOWN, Reuse, alike, environment_of, name_of
+from tombola.study.places import Places, apart
+from tombola.study.record import read_record, same, seal, unseal
+from tombola.study.several import make_all
+from tombola.study.step import Context, Listener, Meter, Step, deaf
 
 
 class Busy(Exception):
@@ -44,13 +46,14 @@ class Unwritable(Failed):
     """Nothing can be kept: the disk is full, or may not be written."""
 
 
-class Store:
+class Store(Places):
     """A folder of finished calls. Call it like `now`: `store(train, ticket=..., task=...)`.
 
     Args:
         folder: Where it is, or is to be.
         machine: Where calls run that have not been stored yet.
         listen: Hears what happens.
+        reuse: Whether results of "any" environment count as done, or only those of the "same" one.
 
     Raises:
         Refused: If the folder is a store of another version.
@@ -63,21 +66,20 @@ class Store:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str] = "runs", *, machine: Machine = Machine(), listen: Listener = deaf
+        self,
+        folder: str | os.PathLike[str] = "runs",
+        *,
+        machine: Machine = Machine(),
+        listen: Listener = deaf,
+        reuse: Reuse = "any",
     ) -> None:
-        self.folder, self.machine, self.listen = pathlib.Path(folder), machine, listen
-        marker = self.folder / "store.json"
-        if marker.exists():
-            version = read_json(marker).get("version")
-            if version != STORE_VERSION:
-                raise Refused(
-                    f"{self.folder} is a store of version {version}; this tombola keeps version {STORE_VERSION}. "
-                    "Name another folder (--store), or use the tombola that made it."
-                )
+        super().__init__(folder, machine=machine, reuse=reuse)
+        self.listen = listen
 
     def __call__(self, function: Step, *args: Any, **kwargs: Any) -> Any:
-        """The result of a call: loaded if it is here, else made, kept and returned."""
-        return self.make(function, function.call(*args, **kwargs))
+        """The result of a call: loaded if it is here, else made, kept and returned; lists are many calls."""
+        calls = function.calls(*args, **kwargs)
+        return self.make(function, function.call(*args, **kwargs)) if calls is None else make_all(self, function, calls)
 
     def make(self, function: Step, call: Call, *, wait: bool = True) -> Any:
         """The result of a call of a step, loaded or made.
@@ -89,54 +91,54 @@ class Store:
             Busy: If another process is, and `wait` is false.
             Failed: If the result cannot be written.
         """
-        scratch = self._path("partial", call.key)
+        with self.claim(function, call, wait=wait) as claim:
+            if claim.found is not None:
+                return claim.found
+            started, context = time.perf_counter(), Context(self.machine, claim.scratch, self.listen)
+            result = function.run(call, context)
+            claim.keep(result, seconds=time.perf_counter() - started, meter=context.meter)
+            return result
+
+    @contextlib.contextmanager
+    def claim(self, function: Step, call: Call, *, wait: bool = True) -> Generator["Claim"]:
+        """Take a call on: what is stored of it is found, else nobody else makes it until this ends.
+
+        Several may be held at once. Who waits for one while holding another takes them in the order of their keys, as
+        everybody else does: else two might wait for each other.
+
+        Args:
+            wait: Whether to wait if another process has taken it on.
+
+        Raises:
+            Busy: If another process has, and `wait` is false.
+            Unwritable: If nothing can be kept.
+
+        Example:
+            >>> import tempfile
+            >>> from tombola.find import draw
+            >>> from tombola.archs.mlp import Mlp
+            >>> from tombola.tasks.digits import Digits
+            >>> from tombola.train.recipes import Quickstart
+            >>> call = draw.call(Mlp(hidden=(6,)), Digits(), Quickstart())
+            >>> with Store(tempfile.mkdtemp()).claim(draw, call) as claim:
+            ...     claim.found is None
+            True
+        """
+        scratch = self.scratch(call.key)
         found = self._load(function, call)
         if found is not None:
             if scratch.exists():  # Whoever made it was killed before it could tidy up.
                 shutil.rmtree(scratch, ignore_errors=True)
-            return found
+            yield Claim(self, call, scratch, found)
+            return
         self.prepare()
-        with self._locked(call.key, wait):
-            found = self._load(function, call)  # Another process may have made it while this one waited.
-            if found is not None:
-                return found
-            started, context = time.perf_counter(), Context(self.machine, scratch, self.listen)
-            result = function.run(call, context)
-            self._keep(call, result, seconds=time.perf_counter() - started, meter=context.meter)
-            shutil.rmtree(scratch, ignore_errors=True)
-            return result
+        with self._locked(call.key, wait):  # Another process may have made it while this one waited.
+            yield Claim(self, call, scratch, self._load(function, call))
 
-    def present(self) -> set[str]:
-        """The keys of everything that is here."""
-        found: set[str] = set()
-        for room in _folders(self.folder):
-            if room not in ROOMS:
-                names = _folders(self.folder / room)
-                found.update(f"{room}:{name}" for name in names if len(name) == KEY_DIGITS)
-        return found
-
-    def keys(self) -> list[str]:
-        """The keys of everything that is here, sorted."""
-        return sorted(self.present())
-
-    def noted(self) -> set[str]:
-        """The keys of rows that were imported: their numbers are known, their artifacts are not here."""
-        paths = (self.folder / "noted").glob("*/*.json")
-        return {f"{path.parent.name}:{path.stem}" for path in paths}
-
-    def record(self, key: str) -> dict[str, Any]:
-        """What is written about a stored result, or about an imported row.
-
-        Raises:
-            Refused: If it is not here.
-            Damaged: If it was altered.
-        """
-        for path in (self.home(key) / "record.json", self.note(key)):
-            try:
-                return unseal(path.read_bytes(), path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-        raise Refused(f"nothing is stored under {key} in {self.folder}.")
+    def scratch(self, key: str) -> pathlib.Path:
+        """Where half-done work of a key lies; that of another environment is not gone on from where it may not be."""
+        path = self.room_for("partial", key)
+        return path.with_name(f"{path.name}@{name_of(self.here)}") if self.reuse == "same" else path
 
     def load(self, key: str, kind: type[Artifact]) -> Any:
         """The artifact of a key.
@@ -147,7 +149,7 @@ class Store:
         """
         path = self.home(key) / "record.json"
         if not path.exists():
-            raise Refused(f"nothing is stored under {key} in {self.folder}.")
+            raise self.absent(key)
         return kind.from_parts(shelf.unpack(self.folder, path.parent, unseal(path.read_bytes(), path), self.set_aside))
 
     def _load(self, function: Step, call: Call) -> Any:
@@ -181,7 +183,7 @@ class Store:
 
     @contextlib.contextmanager
     def _locked(self, key: str, wait: bool) -> Generator[None]:
-        lock = filelock.FileLock(self._path("locks", key).with_suffix(".lock"))
+        lock = filelock.FileLock(self.room_for("locks", key).with_suffix(".lock"))
         try:
             lock.acquire(blocking=wait)
         except filelock.Timeout as error:
@@ -202,9 +204,8 @@ class Store:
         try:
             for name in ("tmp", "locks", "blobs"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
-            marker = self.folder / "store.json"
-            if not marker.exists():
-                shelf.write(marker, json.dumps({"version": STORE_VERSION}).encode())
+            if not self.marker.exists():
+                self.enlist()
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -217,34 +218,12 @@ class Store:
             beside.mkdir(parents=True)
             packed = shelf.pack(result.parts(), beside)
             shelf.share(self.folder, packed)
-            took = {
-                "machine": str(self.machine),
-                "device": self.machine.device,
-                "seconds": seconds,
-                "peak_memory": provenance.peak_memory(),
-                "flops": meter.flops,
-                "bytes": packed.size,
-                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            }
-            record = {
-                "call": call.text,
-                "key": call.key,
-                "function": call.function,
-                "version": call.version,
-                "arguments": call.canonical,
-                "inputs": call.inputs,
-                "numbers": result.numbers(),
-                "checks": result.proofs(),
-                "header": packed.header,
-                "groups": packed.groups,
-                "files": packed.files,
-                "provenance": {**provenance.software(), **provenance.hardware(), **took},
-            }
+            facts: dict[str, Any] = {"machine": self.machine, "environment": self.here}
+            record = record_of(call, result, packed, seconds=seconds, meter=meter, **facts)
             shelf.write(beside / "record.json", seal(record))
             self._put(call.key, beside, record)
-            shelf.share(
-                self.folder, packed
-            )  # Whoever swept the store may have thought them unused before the record was there.
+            # Whoever swept the store may have thought them unused before the record was there.
+            shelf.share(self.folder, packed)
         except OSError as error:
             raise Unwritable(
                 f"cannot keep {call.key} in {self.folder}: {error.strerror or error}. Free space there or name another "
@@ -256,45 +235,60 @@ class Store:
     def _put(self, key: str, beside: pathlib.Path, record: Mapping[str, Any]) -> None:
         """Rename a finished folder to where it belongs, unless an equal one is there.
 
+        A value that another environment made is left where it is, and this one kept beside it.
+
         Raises:
-            Failed: If another value is there.
+            Failed: If another value of the same environment is there.
         """
-        home = self.home(key)
-        home.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.rename(beside, home)
-        except OSError:
-            if not home.exists():
-                raise
-            if not same(record, self.record(key)):
-                raise Failed(
-                    f"two different values under {key}: {home} holds one, and this run made another. Equal calls must "
-                    "give equal results: look for a step that depends on more than its arguments, or for results "
-                    "of another kind of machine in this store (tombola store verify)."
-                ) from None
-
-    def home(self, key: str) -> pathlib.Path:
-        """The folder of a key, whether it is there or not."""
-        function, _, digits = key.partition(":")
-        return self.folder / function / digits
-
-    def note(self, key: str) -> pathlib.Path:
-        """Where the record of an imported row lies, whether it is there or not."""
-        function, _, digits = key.partition(":")
-        return self.folder / "noted" / function / f"{digits}.json"
-
-    def place(self, key: str) -> pathlib.Path:
-        """What there is of a key: the folder of a result, else the record of an imported row."""
-        return self.home(key) if self.home(key).exists() else self.note(key)
-
-    def _path(self, room: str, key: str) -> pathlib.Path:
-        function, _, digits = key.partition(":")
-        return self.folder / room / f"{function}-{digits}"
+        made_in = environment_of(record)
+        self.enlist(made_in)  # Before it is there: what lies apart is found by the list.
+        plain = self.plain(key)
+        plain.parent.mkdir(parents=True, exist_ok=True)
+        for home in (plain, apart(plain, name_of(made_in))):
+            try:
+                os.rename(beside, home)
+                return
+            except OSError:
+                if not home.exists():
+                    raise
+            there = read_record(home / "record.json")
+            if alike(made_in, environment_of(there)):
+                if same(record, there):
+                    return
+                raise Failed(_two_values(key, home, record, there))
 
 
-def _folders(path: pathlib.Path) -> list[str]:
-    try:
-        with os.scandir(path) as found:
-            return [entry.name for entry in found if entry.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+class Claim:
+    """A call that was taken on (see `Store.claim`): what is stored of it, else the right to make and keep it.
+
+    Attributes:
+        found: The result, if it is there.
+        scratch: The folder for half-done work.
+    """
+
+    def __init__(self, store: Store, call: Call, scratch: pathlib.Path, found: Any) -> None:
+        self.store, self.call, self.scratch, self.found = store, call, scratch, found
+
+    def keep(self, result: Artifact, *, seconds: float, meter: Meter) -> None:
+        """Write the result, and remove the half-done work.
+
+        Args:
+            seconds: How long the call took.
+            meter: What it counted.
+
+        Raises:
+            Unwritable: If it cannot be written.
+        """
+        self.store._keep(self.call, result, seconds=seconds, meter=meter)  # pyright: ignore[reportPrivateUsage]
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _two_values(key: str, home: pathlib.Path, record: Mapping[str, Any], there: Mapping[str, Any]) -> str:
+    here, other = (str(one["provenance"].get("processor", UNKNOWN)) for one in (record, there))
+    told = f" That one was made on {other}, this one on {here}." if here != other else ""
+    return (
+        f"two different values under {key}: {home} holds one, and this run made another.{told} Equal calls must give "
+        "equal results: look for a step that depends on more than its arguments, or for results of another kind of "
+        "machine whose record does not tell so (tombola store verify); --reuse same keeps results of other "
+        "environments apart."
+    )

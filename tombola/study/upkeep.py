@@ -7,12 +7,14 @@ import pathlib
 import shutil
 import time
 from collections.abc import Iterator, Set
-from typing import Any, Literal
+from typing import Literal
 
 from tombola.core.call import function_of
-from tombola.core.errors import Damaged, Failed, Refused
+from tombola.core.errors import Damaged, Failed
 from tombola.study import shelf
+from tombola.study.environment import environment_of, in_words
 from tombola.study.keeper import Keeper, children, size_of, touched
+from tombola.study.record import read_record
 
 HOUR = 3600.0
 
@@ -27,6 +29,7 @@ class Entry:
     seconds: float = 0.0
     finished: str = ""
     call: str = ""
+    environment: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +57,15 @@ class Removed:
 
 def entries(keeper: Keeper, function: str = "") -> Iterator[Entry]:
     """Everything in a store, or what is there of one function; results by key, then the rest."""
-    present = keeper.present()
-    for key in sorted(present):
+    present: set[str] = set()
+    for key, path in keeper.results():
+        present.add(key)
         if function in ("", function_of(key)):
-            yield _entry(keeper, key, "stored", size_of(keeper.home(key)))
-    for key in sorted(keeper.noted() - present):
-        if function in ("", function_of(key)):
-            yield _entry(keeper, key, "noted", size_of(keeper.note(key)))
-    for key, path in keeper.half_done().items():
+            yield _entry(key, "stored", path, path / "record.json")
+    for key, path in keeper.notes():
+        if function in ("", function_of(key)) and (key not in present or "@" in path.name):
+            yield _entry(key, "noted", path, path)
+    for key, path in keeper.half_done():
         if function in ("", function_of(key)):
             yield Entry(key, "partial", size_of(path))
     for path in children(keeper.folder / "damaged"):
@@ -100,13 +104,15 @@ def _total(function: str, some: list[Entry]) -> Total:
     )
 
 
-def _entry(keeper: Keeper, key: str, state: Literal["stored", "noted"], size: int) -> Entry:
+def _entry(key: str, state: Literal["stored", "noted"], path: pathlib.Path, record_path: pathlib.Path) -> Entry:
+    size = size_of(path)
     try:
-        record: dict[str, Any] = keeper.record(key)
-    except (Damaged, Refused, OSError):
+        record = read_record(record_path)
+        made_in = in_words(environment_of(record))
+    except Damaged:
         return Entry(key, "damaged", size)
     took = record["provenance"]
-    return Entry(key, state, size, took["seconds"], took["finished"], record["call"])
+    return Entry(key, state, size, took["seconds"], took["finished"], record["call"], made_in)
 
 
 def sweep(keeper: Keeper, *, act: Literal["look", "remove"], keep: Set[str] | None = None) -> Iterator[Removed]:
@@ -129,13 +135,14 @@ def sweep(keeper: Keeper, *, act: Literal["look", "remove"], keep: Set[str] | No
         gone: set[str] = set()
         for key in sorted(keeper.present()) if keep is not None else ():
             assert keep is not None
-            if key not in keep:
-                for removed in _locked_away(keeper, key, keeper.home(key), "result", act):
+            for home in keeper.homes(key) if key not in keep else ():
+                for removed in _locked_away(keeper, key, home, "result", act):
                     gone.add(key)
                     yield removed
-        present = keeper.present() - gone
-        for key, path in keeper.half_done().items():
-            if key in present or key in gone or (keep is not None and key not in keep):
+        present = keeper.present()
+        for key, path in keeper.half_done():
+            unwanted = key in gone or (keep is not None and key not in keep)
+            if unwanted or (key in present and keeper.finished(key, path)):
                 yield from _locked_away(keeper, key, path, "half-done work", act)
         for path in children(keeper.folder / "damaged"):
             yield from _away(keeper, path, "damaged", act)
@@ -206,9 +213,10 @@ def _orphans(keeper: Keeper, limit: float, act: Literal["look", "remove"], gone:
 
 def _named(keeper: Keeper, gone: Set[str]) -> set[str]:
     found: set[str] = set()
-    for key in keeper.present() - gone:
-        with contextlib.suppress(Damaged, Refused, OSError):
-            found.update(name.rpartition("/")[2] for name in keeper.record(key)["files"])
+    for key, path in keeper.results():
+        with contextlib.suppress(Damaged):
+            if key not in gone:
+                found.update(name.rpartition("/")[2] for name in read_record(path / "record.json")["files"])
     return found
 
 

@@ -12,6 +12,7 @@ from tombola.core.call import function_of
 from tombola.core.canon import canonical
 from tombola.core.errors import Refused
 from tombola.study.deferred import Deferred
+from tombola.study.environment import in_words
 from tombola.study.graph import Graph
 from tombola.study.plan import COMPARED, records_of, refers
 from tombola.study.step import Step
@@ -53,7 +54,15 @@ def why(graph: Graph, store: Store) -> list[Reason]:
     for record in records_of(store, keys):
         there = _leaves(steps[record["function"]], record["version"], record["arguments"])
         stored[record["function"]].append((record["key"], there))
-    return [_reason(call, stored[call.function.name]) for call in first]
+    return [_elsewhere(call, store) or _reason(call, stored[call.function.name]) for call in first]
+
+
+def _elsewhere(call: Deferred, store: Store) -> Reason | None:
+    """The reason of a call that only another environment has made."""
+    made_in = store.made_in(call.key) if store.reuse == "same" else None
+    if made_in is None:
+        return None
+    return Reason(call.key, call.call.text, call.key, "the environment", in_words(store.here), in_words(made_in))
 
 
 def _reason(call: Deferred, stored: list[tuple[str, dict[str, str]]]) -> Reason:

@@ -9,7 +9,6 @@ Shape legend: N examples, S windows, H rows of W pixels of C channels, P = H + 2
 
 import dataclasses
 import functools
-import math
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -25,6 +24,7 @@ from tombola.core.seeds import Seeds, numbers
 from tombola.core.task import CPU, Holdout, Split
 from tombola.tasks import sources
 from tombola.tasks.arrays import Arrays, fitted, statistics
+from tombola.tasks.epochs import Way
 from tombola.tasks.sources import Source, Sourced
 
 Constants = tuple[tuple[float, ...], tuple[float, ...]]
@@ -89,16 +89,23 @@ class ImageTask(Sourced):
         self, step: int, *, seeds: Seeds, size: int, holdout: Holdout = WHOLE, device: torch.device = CPU
     ) -> tuple[Tensor, Tensor]:
         """The augmented, normalised training batch of a step, and its targets; the epoch's last may be smaller."""
-        if step < 0 or size < 1:
-            raise Refused(f"batch of step {step} and size {size}: steps start at 0 and a batch has at least 1 example.")
+        drawn, targets = self.drawn(range(step, step + 1), seeds=seeds, size=size, holdout=holdout, device=device)
+        return self.shown(drawn[0], device=device), targets[0].clone()
+
+    def drawn(
+        self, steps: range, *, seeds: Seeds, size: int, holdout: Holdout = WHOLE, device: torch.device = CPU
+    ) -> tuple[Tensor, Tensor]:
+        """What the batches of some steps show, (steps, batch): the window of each picture, and the targets."""
+        if steps[0] < 0 or size < 1:
+            raise Refused(
+                f"batch of step {steps[0]} and size {size}: steps start at 0 and a batch has at least 1 example."
+            )
+        return way(self, holdout, seeds.stream("data"), seeds.stream("augment"), device).turns(steps, size)
+
+    def shown(self, drawn: Tensor, *, device: torch.device = CPU) -> Tensor:
+        """The pictures of drawn windows, (batch, channels, side, side): one gather and one multiply-add."""
         data = prepared(self, device)
-        stream = _stream(self, holdout, seeds.stream("data"), seeds.stream("augment"), device)
-        epoch, index = divmod(step, math.ceil(stream.length / size))
-        drawn = stream.latest
-        if drawn is None or drawn.epoch != epoch:
-            drawn = stream.latest = _draw(self, data, stream, epoch)
-        part = slice(index * size, (index + 1) * size)
-        return data.normalised(data.windows.index_select(0, drawn.starts[part])), drawn.targets[part].clone()
+        return data.normalised(data.windows.index_select(0, drawn))
 
     def evaluation(
         self, split: Split, *, size: int = 2000, holdout: Holdout = WHOLE, device: torch.device = CPU
@@ -245,45 +252,12 @@ def _shaped(task: ImageTask) -> Arrays:
     )
 
 
-class _Drawn(NamedTuple):
-    epoch: int
-    starts: Tensor  # the window that each example of the epoch shows, in the epoch's order
-    targets: Tensor
-
-
-@dataclasses.dataclass(eq=False)
-class _Stream:
-    """One run's way through the data, with the epoch it is in: a long run keeps one epoch, a fleet one a member."""
-
-    length: int
-    chosen: np.ndarray
-    data: int
-    augment: int
-    latest: _Drawn | None = None
-
-
 @functools.lru_cache(maxsize=256)
-def _stream(task: ImageTask, holdout: Holdout, data: int, augment: int, device: torch.device) -> _Stream:
-    total = len(prepared(task, device).labels)
-    chosen, _ = divided(total, holdout)
-    return _Stream(len(chosen), chosen, data, augment)
-
-
-def _draw(task: ImageTask, data: Prepared, stream: _Stream, epoch: int) -> _Drawn:
-    """An epoch's order, and each example's crop and mirroring, which belong to the example and not to its turn."""
-    total, side, crop = len(data.labels), task.io.inputs[1], task.crop
-    example = stream.chosen[numbers("order", stream.data, epoch).permutation(stream.length)]
-    random = numbers("augment", stream.augment, epoch)
-    start = example
-    down, right = random.integers(0, 2 * crop + 1, size=(2, total))
-    mirrored = random.integers(0, 2, size=total)
-    if task.flip == "yes":
-        start = mirrored[example] * total + start
-    if crop:
-        across = side + 2 * crop
-        start = (start * across + down[example]) * across + right[example]
-    device = data.labels.device
-    return _Drawn(epoch, torch.from_numpy(start).to(device), data.labels[torch.from_numpy(example).to(device)])
+def way(task: ImageTask, holdout: Holdout, data: int, augment: int, device: torch.device) -> Way:
+    """A pair of seeds' way through the task's training examples."""
+    labels = prepared(task, device).labels
+    chosen, _ = divided(len(labels), holdout)
+    return Way(chosen, labels, task.io.inputs[1], task.crop, task.flip == "yes", data, augment)
 
 
 def _batches(

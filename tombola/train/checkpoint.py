@@ -27,6 +27,7 @@ class Progress:
     best_step: int = 0
     stale: int = 0
     seconds: float = 0.0
+    device_seconds: float = 0.0
 
 
 def pack(net: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> Parts:
@@ -37,6 +38,7 @@ def pack(net: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -
         "best_step": progress.best_step,
         "stale": progress.stale,
         "seconds": progress.seconds,
+        "device_seconds": progress.device_seconds,
     }
     state = {
         f"{index}.{name}": value.clone()

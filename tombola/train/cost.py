@@ -1,5 +1,7 @@
 """What a training took: time, steps, memory, and operations by convention."""
 
+import torch
+
 from tombola.study import provenance
 from tombola.train.flops import flops
 from tombola.train.run import Run
@@ -16,7 +18,14 @@ def cost_of(run: Run) -> Cost:
     return Cost(
         seconds=run.progress.seconds,
         steps=run.progress.step - run.ticket.step,
-        peak_memory=provenance.peak_memory(),
+        peak_memory=_peak_memory(run.device),
         flops_dense=each.training_dense * seen,
         flops_sparse=each.training_sparse * seen,
+        device_seconds=run.progress.device_seconds,
+        images=seen,
     )
+
+
+def _peak_memory(device: torch.device) -> int:
+    """The most that was held so far: by the process, or on a GPU by its tensors."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else provenance.peak_memory()

@@ -5,6 +5,8 @@ and before clipping and update. Then decay, momentum and moments of a dead weigh
 AdamW. Nothing is renamed, hooked or wrapped.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -15,24 +17,21 @@ from tombola.core.mask import Mask
 class Masking:
     """The masked parameters of a network beside their masks, in float and in the parameters' memory format."""
 
-    def __init__(self, net: nn.Module, mask: Mask) -> None:
+    def __init__(self, net: nn.Module, mask: Mask, *, of: Literal["sparse", "all"] = "sparse") -> None:
         parameters = dict(net.named_parameters())
-        partial = [name for name in mask if mask.kept_in(name) < mask[name].numel()]  # A dense tensor needs no product.
-        self.names = partial
-        self.weights = [parameters[name] for name in partial]
-        self.masks = [_like(mask[name], weight) for name, weight in zip(partial, self.weights, strict=True)]
+        # A dense tensor needs no product, unless what is made for this mask is to serve others too.
+        self.names = [name for name in mask if of == "all" or mask.kept_in(name) < mask[name].numel()]
+        self.weights = [parameters[name] for name in self.names]
+        self.masks = [_like(mask[name], weight) for name, weight in zip(self.names, self.weights, strict=True)]
 
     @torch.no_grad()
     def mask_gradients(self) -> None:
         """Zero the gradients of dead weights."""
-        if self.masks:
-            gradients = [weight.grad for weight in self.weights]
-            masks = self.masks
-            if any(
-                gradient is None for gradient in gradients
-            ):  # A layer that this batch did not reach has no gradient to mask.
-                masks = [mask for mask, gradient in zip(masks, gradients, strict=True) if gradient is not None]
-            reached = [gradient for gradient in gradients if gradient is not None]
+        gradients, masks = [weight.grad for weight in self.weights], self.masks
+        reached = [gradient for gradient in gradients if gradient is not None]
+        if len(reached) < len(gradients):  # A layer that this batch did not reach has no gradient to mask.
+            masks = [mask for mask, gradient in zip(masks, gradients, strict=True) if gradient is not None]
+        if reached:
             torch._foreach_mul_(reached, masks)  # pyright: ignore[reportPrivateImportUsage]
 
     @torch.no_grad()
@@ -52,7 +51,7 @@ class Masking:
                 n: v for n, v in optimizer.state[weight].items() if isinstance(v, Tensor) and v.shape == weight.shape
             }
             for what, value in {"weights": weight, **state}.items():
-                revived = int(torch.count_nonzero(value * (1 - mask)))
+                revived = int(torch.count_nonzero(value.masked_fill(mask != 0, 0.0)))
                 if revived:
                     raise Failed(
                         f"{revived} dead entries of '{name}' ({what}) are not zero at step {step}. The optimiser mixes "

@@ -15,7 +15,7 @@ from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.ticket import Ticket
 from tombola.study.step import Context
-from tombola.train import checkpoint
+from tombola.train import bfloat, checkpoint, compiled, fused
 from tombola.train.checkpoint import Progress
 from tombola.train.evaluate import evaluate
 from tombola.train.masked import Masking
@@ -29,75 +29,117 @@ class Run:
 
     def __init__(self, ticket: Ticket, task: Task, recipe: Recipe, seeds: Seeds, context: Context) -> None:
         self.ticket, self.task, self.recipe, self.seeds, self.context = ticket, task, recipe, seeds, context
-        self.device = torch.device(context.machine.device)
+        machine = context.machine
+        self.device, self.format = torch.device(machine.device), torch.contiguous_format
+        bfloat.check(recipe.precision, self.device)
         self.net = ticket.module().to(self.device)
-        if len(ticket.io.inputs) == 3:
-            self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if len(ticket.io.inputs) == 3 and machine.layout == "channels_last":
+            self.format = torch.channels_last
+            self.net = self.net.to(memory_format=self.format)  # type: ignore[call-overload]
         self.optimizer = recipe.optimizer.make(self.net.parameters())
         self.masking = Masking(self.net, ticket.mask)
         self.progress = Progress(step=ticket.step)
         self.good: Parts | None = None
         self.audits = 0
+        self.equip()
+
+    def equip(self) -> None:
+        """Compile what the machine says is compiled, and lay the optimiser's tensors out for its kernels."""
+        self.kernel = fused.update(self.optimizer)
+        self.forward = self.net
+        if self.context.machine.compile == "network":
+            self.forward = compiled.network(self.net, self.device)
+
+    def steps(self, wanted: range) -> list[Tensor]:
+        """The loop: train for some steps without reading anything back from the device; gives their losses."""
+        task, recipe, optimizer = self.task, self.recipe, self.optimizer
+        losses: list[Tensor] = []
+        for step in wanted:
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate(step)
+            inputs, targets = task.batch(
+                step, seeds=self.seeds, size=recipe.batch, holdout=recipe.holdout, device=self.device
+            )
+            loss = self.loss(inputs, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            self.update()
+            losses.append(loss.detach())
+        return losses
+
+    def advance(self, end: int) -> None:
+        """Train up to a step, and look at the losses."""
+        self._took(self.steps(range(self.progress.step, end)))
+
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch, in the recipe's precision and the machine's memory layout."""
+        with bfloat.cast(self.recipe.precision, self.device):
+            outputs = self.forward(inputs.contiguous(memory_format=self.format))
+            return self.task.loss(outputs, targets, smoothing=self.recipe.smoothing)
+
+    def update(self) -> None:
+        """Mask the gradients, clip them, and step."""
+        self.masking.mask_gradients()
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
+        self.kernel()
 
     def to_step(self, end: int) -> dict[str, Tensor]:
-        """Train up to a step, from a checkpoint if there is one; gives the state dict, or the best one if so asked.
+        """Train alone up to a step; gives the state dict, or the best one if so asked.
 
         Raises:
             Failed: If the loss is no longer finite.
         """
         with threads(self.context.machine):
-            self._resume()
-            self.net.train()
-            self.good = checkpoint.pack(self.net, self.optimizer, self.progress)
-            saved = started = time.monotonic()
-            before = self.progress.seconds
-            every = int(self.recipe.evaluate) or end
-            while self.progress.step < end and not self._out_of_patience():
-                point = min(end, (self.progress.step // every + 1) * every)
-                self._stretch(min(point, self.progress.step + STRETCH))
-                self.progress.seconds = before + time.monotonic() - started
-                if self.progress.step == point:
-                    self._point_of_curve()
-                    self.good = checkpoint.pack(self.net, self.optimizer, self.progress)
-                if time.monotonic() - saved > self.context.machine.checkpoint:
-                    self._checkpoint(checkpoint.pack(self.net, self.optimizer, self.progress))
-                    saved = time.monotonic()
-                self.context.tell(step=self.progress.step, steps=end, loss=float(self._losses()[-1]))
-            self.masking.audit(self.optimizer, step=self.progress.step)
-            self.audits += 1
-            self.progress.seconds = before + time.monotonic() - started
-        best = self.recipe.select == "best" and self.progress.best
-        final = self.progress.best if best else self.net.state_dict()
+            self.resume()
+            asking, losses = self.stretches(end), None
+            while True:
+                try:
+                    with charged(self):
+                        losses = self.steps(asking.send(losses))  # type: ignore[arg-type]
+                except StopIteration as over:
+                    return over.value
+
+    def stretches(self, end: int) -> Generator[range, list[Tensor], dict[str, Tensor]]:
+        """All of a training but its steps: asks for them stretch by stretch, and is sent their losses.
+
+        Between two stretches it looks at the losses, adds to the curve and keeps checkpoints. In the end it gives the
+        state dict, or the best one if so asked.
+
+        Raises:
+            Failed: If a loss is not finite.
+        """
+        progress = self.progress
+        self.net.train()
+        self.good = checkpoint.pack(self.net, self.optimizer, progress)
+        saved = started = time.monotonic()
+        before = progress.seconds
+        every = int(self.recipe.evaluate) or end
+        while progress.step < end and not self._out_of_patience():
+            point = min(end, (progress.step // every + 1) * every)
+            self._took((yield range(progress.step, min(point, progress.step + STRETCH))))
+            progress.seconds = before + time.monotonic() - started
+            if progress.step == point:
+                self._point_of_curve()
+                self.good = checkpoint.pack(self.net, self.optimizer, progress)
+            if time.monotonic() - saved > self.context.machine.checkpoint:
+                self._checkpoint(checkpoint.pack(self.net, self.optimizer, progress))
+                saved = time.monotonic()
+            self.context.tell(step=progress.step, steps=end, loss=float(self._losses()[-1]))
+        self.masking.audit(self.optimizer, step=progress.step)
+        self.audits += 1
+        progress.seconds = before + time.monotonic() - started
+        best = self.recipe.select == "best" and progress.best
+        final = progress.best if best else self.net.state_dict()
         return {name: value.detach().cpu().contiguous().clone() for name, value in final.items()}
 
-    def _stretch(self, end: int) -> None:
-        """The steps up to `end`, without reading anything back from the device; then one look at the losses."""
-        recipe, net, optimizer = self.recipe, self.net, self.optimizer
-        half = contextlib.nullcontext()
-        if recipe.precision == "bfloat16":
-            half = torch.autocast(self.device.type, dtype=torch.bfloat16)
-        fresh: list[Tensor] = []
-        for step in range(self.progress.step, end):
-            rate = self.rate(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            inputs, targets = self.task.batch(
-                step, seeds=self.seeds, size=recipe.batch, holdout=recipe.holdout, device=self.device
-            )
-            with half:
-                loss = self.task.loss(net(inputs), targets, smoothing=recipe.smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            self.masking.mask_gradients()
-            if recipe.clip:
-                nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
-            optimizer.step()
-            fresh.append(loss.detach())
-        finite = torch.isfinite(torch.stack(fresh))
+    def _took(self, losses: list[Tensor]) -> None:
+        """The one look at the losses of a stretch."""
+        finite = torch.isfinite(torch.stack(losses))
         if not bool(finite.all()):
             self._diverged(self.progress.step + int((~finite).nonzero()[0]))
-        self.progress.losses += fresh
-        self.progress.step = end
+        self.progress.losses += losses
+        self.progress.step += len(losses)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: the schedule's, or when fine-tuning its last one throughout."""
@@ -137,10 +179,16 @@ class Run:
     def _out_of_patience(self) -> bool:
         return 0 < self.recipe.patience <= self.progress.stale
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
         found = checkpoint.read(self.context.scratch) if self.context.scratch is not None else None
         if found is not None:
-            self.progress = checkpoint.unpack(found, self.net, self.optimizer)
+            self.restore(found)
+
+    def restore(self, parts: Parts) -> None:
+        """Go on from where everything was packed."""
+        self.progress = checkpoint.unpack(parts, self.net, self.optimizer)
+        self.equip()
 
     def _checkpoint(self, parts: Parts) -> None:
         if self.context.scratch is not None:
@@ -158,6 +206,26 @@ class Run:
             f"the loss is no longer finite at step {step} of {self.recipe.steps} ({self.ticket!r}, {self.recipe}, "
             f"{self.seeds}). {kept}Lower the rate, warm up, or clip the gradients."
         )
+
+
+@contextlib.contextmanager
+def charged(*runs: Run) -> Generator[None]:
+    """The device's time while a computation runs goes to the account of these trainings, in equal parts."""
+    before = device_clock(runs[0].device)
+    try:
+        yield
+    finally:
+        spent = device_clock(runs[0].device) - before
+        for run in runs:
+            run.progress.device_seconds += spent / len(runs)
+
+
+def device_clock(device: torch.device) -> float:
+    """Seconds that a device has worked for this process: processor time, or on a GPU the time that it was held."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.accelerator.synchronize(device)
+    return time.perf_counter()
 
 
 @contextlib.contextmanager

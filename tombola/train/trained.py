@@ -26,13 +26,29 @@ SCORES = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a training took: wall seconds, steps, peak memory of the process in bytes, operations (see train.flops)."""
+    """What a training took.
+
+    `seconds` of the clock; `device_seconds` of the device for this training alone: processor time, or its share of the
+    GPU's time in a fleet; steps; the peak of the process's memory, or on a GPU of its tensors, in bytes; operations
+    (see train.flops); `images`: training examples seen, with repetition.
+    """
 
     seconds: float
     steps: int
     peak_memory: int
     flops_dense: float
     flops_sparse: float
+    device_seconds: float = 0.0
+    images: int = 0
+
+    @property
+    def images_per_second(self) -> float:
+        """Training examples for each second of the clock, evaluations included."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+    def numbers(self) -> dict[str, float]:
+        """All of it, by name."""
+        return {**dataclasses.asdict(self), "images_per_second": self.images_per_second}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -80,8 +96,7 @@ class Trained(Artifact):
 
     def numbers(self) -> dict[str, float]:
         """Scores, what its ticket keeps, and what the training took."""
-        cost = {name: value for name, value in dataclasses.asdict(self.cost).items()}
-        return {**self.scores, **self.ticket.numbers(), **cost}
+        return {**self.scores, **self.ticket.numbers(), **self.cost.numbers()}
 
     def proofs(self) -> dict[str, bool]:
         """The checks made inside the training."""

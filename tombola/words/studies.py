@@ -19,7 +19,22 @@ class OfStudy(Shared):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan(OfStudy):
+class OfResults(OfStudy):
+    """What every command takes that asks which results of a study are there."""
+
+    machine: str = "machine"
+    """What a single call runs on, e.g. "machine(threads=2)"."""
+    reuse: Literal["any", "same"] = "any"
+    """Results of any environment count as done, or those of the same one only (device, threads, layout, PyTorch)."""
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """The machine."""
+        return [("machine", self.machine)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan(OfResults):
     """Tell what of a study is stored, what would run, and what that would cost. Runs nothing."""
 
     why: bool = False
@@ -27,7 +42,7 @@ class Plan(OfStudy):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Run(OfStudy):
+class Run(OfResults):
     """Run what a study needs and the store lacks. Stop it at any time, and give the same command to go on."""
 
     workers: int = 0
@@ -36,19 +51,17 @@ class Run(OfStudy):
     """Where: processes of this machine, or a Ray cluster."""
     address: str = ""
     """Of the Ray cluster: HOST:PORT of its head, or auto; one is started here if not given."""
-    machine: str = "machine"
-    """What a single call runs on, e.g. "machine(threads=2)"."""
     mirror: UseAppendAction[tuple[str, ...]] = ()
     """Show the run in another tool too, e.g. tensorboard or "wandb(project=lottery)" (see: tombola list sink)."""
 
     @property
     def named(self) -> list[tuple[str, str]]:
         """The machine and the mirrors."""
-        return [("machine", self.machine), *(("sink", one) for one in self.mirror)]
+        return [*super().named, *(("sink", one) for one in self.mirror)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Report(OfStudy):
+class Report(OfResults):
     """Write a study's page, and its tables and figures as files. Reads what is stored, runs nothing."""
 
     out: str = "report.html"

@@ -1,7 +1,7 @@
 """What an engine is to the driver: it takes calls, and tells of them until each is done, failed or lost."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from tombola.core.call import function_of
@@ -41,14 +41,14 @@ class Engine(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many calls it takes at once."""
+        """How many calls, or groups of calls that run together, it takes at once."""
         ...
 
-    def submit(self, call: Deferred, store: Store) -> str:
-        """Begin a call; gives the name of who runs it.
+    def submit(self, calls: Sequence[Deferred], store: Store) -> str:
+        """Begin a call, or several that run together; gives the name of who runs them.
 
         Raises:
-            Refused: If it cannot be run there.
+            Refused: If they cannot be run there.
         """
         ...
 

@@ -1,12 +1,15 @@
 """In this process, one call after the other: the simplest engine, and the one to debug with."""
 
+import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tombola.core.call import Call
 from tombola.study.deferred import Deferred
 from tombola.study.engines.engine import Told
 from tombola.study.execute import Outcome, perform
+from tombola.study.step import Step
 from tombola.study.store import Store
 
 
@@ -22,21 +25,28 @@ class Here:
 
     def __init__(self, hear: Callable[[Told], None]) -> None:
         self.hear = hear
-        self.submitted: deque[tuple[Deferred, Store]] = deque()
+        self.submitted: deque[Iterator[Outcome]] = deque()
 
-    def submit(self, call: Deferred, store: Store) -> str:
-        """Take note of a call."""
-        self.submitted.append((call, store))
+    def submit(self, calls: Sequence[Deferred], store: Store) -> str:
+        """Take note of calls."""
+        wanted = [(call.key, functools.partial(_both, call)) for call in calls]
+        self.submitted.append(perform(wanted, str(store.folder), store.machine, self._tell, reuse=store.reuse))
         return "here"
 
     def wait(self, timeout: float) -> list[Outcome]:
-        """Run the next call."""
-        call, store = self.submitted.popleft()
-
-        def tell(happening: str, facts: dict[str, Any]) -> None:
-            self.hear(Told(call.key, happening, facts))
-
-        return [perform(call.key, lambda: (call.function, call.call), str(store.folder), store.machine, tell)]
+        """Run until the next call has ended."""
+        outcome = next(self.submitted[0], None)
+        if outcome is None:
+            self.submitted.popleft()
+        return [] if outcome is None else [outcome]
 
     def close(self, *, stop: bool) -> None:
-        """There is nothing to let go of."""
+        """Let go of what was taken on and has not ended."""
+        self.submitted.clear()
+
+    def _tell(self, key: str, happening: str, facts: dict[str, Any]) -> None:
+        self.hear(Told(key, happening, facts))
+
+
+def _both(call: Deferred) -> tuple[Step, Call]:
+    return call.function, call.call

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import faulthandler
+import logging
 import multiprocessing
 import os
 import pathlib
@@ -10,7 +11,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -18,23 +19,30 @@ from typing import Any
 from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study.deferred import Deferred
+from tombola.study.engines import allocator
 from tombola.study.engines.engine import Lost, Told
 from tombola.study.execute import Job, Outcome, execute, job_of
+from tombola.study.provenance import cores
 from tombola.study.store import Store
 
+LOG = logging.getLogger(__name__)
 STILLBORN = 3
 """After so many workers that die before they are ready there is no point in starting another."""
 
 
 @dataclasses.dataclass
 class _Worker:
-    """A process, the driver's end of its pipe, and the key of the call that it runs ("" if it is idle)."""
+    """A process, the driver's end of its pipe, and the keys of the calls that it runs (none if it is idle).
+
+    One that has `lost` its device is ended when it has told so of all of them.
+    """
 
     name: str
     process: SpawnProcess
     pipe: Connection
-    key: str = ""
+    keys: set[str] = dataclasses.field(default_factory=set[str])
     ready: bool = False
+    lost: bool = False
 
 
 class Local:
@@ -54,18 +62,28 @@ class Local:
     def __init__(self, workers: int, *, machine: Machine = Machine(), log: pathlib.Path) -> None:
         if workers < 1:
             raise Refused(f"--workers is {workers}. It is 1 or more.")
-        self.slots, self.machine, self.log = workers, machine, log
+        if machine.device == "cpu" and workers * machine.threads > cores():
+            LOG.warning(
+                "%d workers with %d thread%s each on %d cores hold each other up; --workers %d is as many as there is "
+                "room for.",
+                workers,
+                machine.threads,
+                "s" * (machine.threads > 1),
+                cores(),
+                max(1, cores() // machine.threads),
+            )
+        self.slots, self.machine, self.log = workers, machine, log.resolve()
         self.context = multiprocessing.get_context("spawn")
         self.workers: dict[str, _Worker] = {}
         self.stillborn = 0
 
-    def submit(self, call: Deferred, store: Store) -> str:
-        """Give a call to an idle worker."""
-        job = job_of(call, store=store)
-        worker = next((one for one in self.workers.values() if not one.key), None) or self._start()
-        worker.key = job.key
+    def submit(self, calls: Sequence[Deferred], store: Store) -> str:
+        """Give calls to an idle worker."""
+        jobs = [job_of(call, store=store) for call in calls]
+        worker = next((one for one in self.workers.values() if not one.keys), None) or self._start()
+        worker.keys = {job.key for job in jobs}
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # It has just died: `wait` will find out.
-            worker.pipe.send_bytes(pickle.dumps(job))
+            worker.pipe.send_bytes(pickle.dumps(jobs))
         return worker.name
 
     def wait(self, timeout: float) -> list[Told | Outcome | Lost]:
@@ -79,6 +97,11 @@ class Local:
                     heard += self._read(worker)
             except (EOFError, OSError, pickle.UnpicklingError):
                 heard += self._bury(worker)
+                continue
+            if worker.lost and not worker.keys:  # Nothing works any more in a process that lost its device.
+                worker.pipe.close()
+                _end(worker)
+                del self.workers[worker.name]
         return heard
 
     def close(self, *, stop: bool) -> None:
@@ -87,10 +110,7 @@ class Local:
             worker.pipe.close()
             worker.process.terminate()
         for worker in self.workers.values():
-            worker.process.join(timeout=10)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            _end(worker)
         self.workers.clear()
 
     def _read(self, worker: _Worker) -> list[Told | Outcome]:
@@ -99,7 +119,8 @@ class Local:
             worker.ready, self.stillborn = True, 0
             return []
         if isinstance(found, Outcome):
-            worker.key = ""
+            worker.keys.discard(found.key)
+            worker.lost |= found.status == "gone"
         return [found]
 
     def _start(self) -> _Worker:
@@ -139,7 +160,15 @@ class Local:
                     f"worker processes do not start: {self.stillborn} in turn {why}. What they said is in {self.log}; "
                     "--workers 1 runs the study in this process."
                 )
-        return [Lost(worker.key, why, worker.name)] if worker.key else []
+        return [Lost(key, why, worker.name) for key in sorted(worker.keys)]
+
+
+def _end(worker: _Worker) -> None:
+    worker.process.terminate()
+    worker.process.join(timeout=10)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
 
 
 def _why(code: int | None) -> str:
@@ -165,21 +194,23 @@ def _environment(variables: dict[str, str]) -> Generator[None]:
 
 
 def _work(pipe: Connection, log: str) -> None:
-    """The life of a worker: a call at a time, until the pipe closes or whoever started it is gone."""
+    """The life of a worker: a job at a time, until the pipe closes or whoever started it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the driver decides.
     _write_to(log)
     _end_with_parent()
+    allocator.keep_memory()
     pipe.send("ready")
+
+    def tell(key: str, happening: str, facts: dict[str, Any]) -> None:
+        pipe.send(Told(key, happening, facts))
+
     while True:
         try:
-            job: Job = pickle.loads(pipe.recv_bytes())
+            jobs: list[Job] = pickle.loads(pipe.recv_bytes())
         except EOFError:
             return
-
-        def tell(happening: str, facts: dict[str, Any], key: str = job.key) -> None:
-            pipe.send(Told(key, happening, facts))
-
-        pipe.send(execute(job, tell))
+        for outcome in execute(jobs, tell):
+            pipe.send(outcome)
 
 
 def _write_to(log: str) -> None:

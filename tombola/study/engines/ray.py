@@ -8,12 +8,14 @@ import os
 import pickle
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study.deferred import Deferred
 from tombola.study.driver import ATTEMPTS
+from tombola.study.engines import allocator
 from tombola.study.engines.engine import Lost, Told
 from tombola.study.execute import Job, Outcome, execute, job_of
 from tombola.study.store import Store
@@ -59,7 +61,7 @@ class Ray:
         self.task = self.ray.remote(_run).options(num_cpus=machine.threads, num_gpus=gpus, max_retries=ATTEMPTS - 1)
         self.machine, self.looked, self.places = machine, 0.0, 1
         self.ears = self._new_ears()
-        self.keys: dict[Any, str] = {}
+        self.keys: dict[Any, list[str]] = {}
         self.begun: dict[str, int] = {}
 
     @property
@@ -72,11 +74,12 @@ class Ray:
             self.looked = time.monotonic()
         return AHEAD * self.places
 
-    def submit(self, call: Deferred, store: Store) -> str:
-        """Hand a call to Ray."""
-        job = job_of(call, store=store)
-        self.begun.pop(job.key, None)
-        self.keys[self.task.remote(pickle.dumps(job), self.ears)] = job.key
+    def submit(self, calls: Sequence[Deferred], store: Store) -> str:
+        """Hand calls to Ray."""
+        jobs = [job_of(call, store=store) for call in calls]
+        for job in jobs:
+            self.begun.pop(job.key, None)
+        self.keys[self.task.remote(pickle.dumps(jobs), self.ears)] = [job.key for job in jobs]
         return "ray"
 
     def wait(self, timeout: float) -> list[Told | Outcome | Lost]:
@@ -89,7 +92,7 @@ class Ray:
         if not done:
             first, _ = self.ray.wait(refs, num_returns=1, timeout=0 if heard else timeout)
             done = first
-        return heard + [self._outcome(ref) for ref in done]
+        return heard + [outcome for ref in done for outcome in self._outcomes(ref)]
 
     def close(self, *, stop: bool) -> None:
         """Leave the cluster; with `stop` what is under way is ended."""
@@ -117,15 +120,15 @@ class Ray:
         lost = {**facts, "why": "was lost with its process or its node", "attempt": times - 1}
         return [Told(key, "lost", lost)] if times > 1 else []  # Ray itself has begun it again.
 
-    def _outcome(self, ref: Any) -> Outcome | Lost:
-        key = self.keys.pop(ref)
+    def _outcomes(self, ref: Any) -> list[Outcome]:
+        keys = self.keys.pop(ref)
         try:
             return self.ray.get(ref)
         except self.ray.exceptions.RayTaskError as error:  # Before or after the step itself, which raises nothing.
             raise Failed(f"a Ray worker cannot run calls of tombola: {error.cause}") from error
         except self.ray.exceptions.RayError as error:
-            said = str(error).splitlines()[0]
-            return Outcome(key, "failed", error=f"Ray gave up after {ATTEMPTS} attempts: {said}", trace=str(error))
+            said = f"Ray gave up after {ATTEMPTS} attempts: {str(error).splitlines()[0]}"
+            return [Outcome(key, "failed", error=said, trace=str(error)) for key in keys]
 
 
 def _check(address: str) -> None:
@@ -160,19 +163,20 @@ class _Ears:
         return heard
 
 
-def _run(payload: bytes, ears: Any) -> Outcome:
-    """The Ray task: a job, in whatever process Ray has chosen."""
-    job: Job = pickle.loads(payload)
-    last = 0.0
+def _run(payload: bytes, ears: Any) -> list[Outcome]:
+    """The Ray task: jobs that run together, in whatever process Ray has chosen."""
+    jobs: list[Job] = pickle.loads(payload)
+    last: dict[str, float] = {}
+    allocator.keep_memory()
 
-    def tell(happening: str, facts: dict[str, Any]) -> None:
-        nonlocal last
-        if happening != "progress" or time.monotonic() - last > PAUSE:
-            last = time.monotonic()
-            ears.hear.remote(job.key, happening, facts)
+    def tell(key: str, happening: str, facts: dict[str, Any]) -> None:
+        if happening != "progress" or time.monotonic() - last.get(key, 0.0) > PAUSE:
+            last[key] = time.monotonic()
+            ears.hear.remote(key, happening, facts)
 
-    tell("begun", {"worker": _where()})
-    return execute(job, tell)
+    for job in jobs:
+        tell(job.key, "begun", {"worker": _where()})
+    return list(execute(jobs, tell))
 
 
 @functools.cache
