@@ -20,6 +20,7 @@ from benchmarks import (
 from benchmarks.interleave import Ratio
 from tombola.core.machine import Machine
 from tombola.study import environment, provenance
+from tombola.study.engines.allocator import keep_memory
 
 HEAD = ["| what | ratio (median) | 95 % of the median | rounds | bar | |", "| --- | --- | --- | --- | --- | --- |"]
 
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--out", default="", help="a folder for NAME.md")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()  # As every command does.
     hardware = provenance.hardware()
     here = environment.in_words(environment.environment(Machine()))
     where = f"{hardware['processor']}, {hardware['cores']} cores; {here}"

@@ -14,6 +14,7 @@ from tombola.core import catalogue
 from tombola.core.errors import Failed
 from tombola.core.layout import Arch
 from tombola.core.machine import Machine
+from tombola.core.plugin import plugin
 from tombola.core.seeds import Seeds
 from tombola.core.task import Drawing, Task
 from tombola.core.text import parse
@@ -234,3 +235,39 @@ def test_seats_of_a_fleet_before_this_one_are_given_up_first(caplog: pytest.LogC
     together(jobs(MLP, POINTS, Sgd(lr=0.05)))
     assert fleet._halved(1, torch.OutOfMemoryError("out of memory.")) == 1
     assert caplog.messages == ["3 networks do not fit into the device's memory together; going on with 1."]
+
+
+class RememberingSgd(torch.optim.Optimizer):
+    """Keeps what it has seen where nobody looks for it, from its first step on."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state[parameter]
+                state["seen"] = state.get("seen", 0.0) * 0.9 + parameter.grad
+                parameter.sub_(group["lr"] * state["seen"])
+
+
+@plugin("optimizer", "toy_remembering")
+class Remembering:
+    rate: float = 0.05
+
+    @property
+    def lr(self) -> float:
+        return self.rate
+
+    def make(self, parameters: Any) -> torch.optim.Optimizer:
+        return RememberingSgd(parameters, self.rate)
+
+
+def test_an_optimiser_of_another_kind_gets_a_new_seat_each_time():
+    """Where it keeps its state is not known, so none of it may be handed on."""
+    task, recipe = POINTS, Recipe(batch=5, steps=23, evaluate=7, optimizer=Remembering())
+    some = [Job(a_ticket(MLP, task, seed=number), task, recipe, Seeds(number)) for number in range(4)]
+    found = together(some, Machine(fleet=2))
+    assert all(same(found[number]["weights"], alone(job)["weights"]) for number, job in enumerate(some))
+    assert all(len(hall.seats) <= 2 for hall in fleet.HALLS.values())

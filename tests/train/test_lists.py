@@ -1,6 +1,8 @@
 """Lists among the arguments of `train` are many trainings: same keys and results as one after the other."""
 
 import pathlib
+import tempfile
+import time
 from typing import Any
 
 import pytest
@@ -178,3 +180,28 @@ def test_one_that_fails_leaves_the_others_kept(
     assert heard.count("loaded") == 2 and not heard.count("start")
     with pytest.raises(Failed, match=message):
         train(TICKETS, POINTS, recipes, SEEDS)
+
+
+def test_what_is_no_ticket_is_named_and_a_tuple_is_a_list():
+    task, recipe = POINTS, Recipe(steps=10, batch=5)
+    ticket = a_ticket(MLP, task)
+    with pytest.raises(Refused, match=r"^train: 'ticket' is 3 \(int\)\. It must be a Ticket\.$"):
+        train([ticket, 3], task, recipe)
+    with pytest.raises(
+        Refused, match=r"^Deferred\(train\(.*\) has not been made: give it to defer, or make it first\.$"
+    ):
+        train([ticket, defer(train, ticket, task, recipe)], task, recipe)
+    one, two = train((ticket, ticket), task, recipe, (Seeds(0), Seeds(1)))
+    assert one.key == train(ticket, task, recipe, Seeds(0)).key != two.key
+
+
+def test_members_of_a_fleet_share_the_time_that_it_took():
+    task, recipe = POINTS, Recipe(steps=1500, batch=5, evaluate=0)
+    before = time.monotonic()
+    store = Store(tempfile.mkdtemp(), machine=Machine(fleet=3))
+    made = store(train, [a_ticket(MLP, task)] * 3, task, recipe, [Seeds(number) for number in range(3)])
+    took = time.monotonic() - before
+    shares = [one.cost.seconds for one in made]
+    assert 0 < sum(shares) <= took
+    kept = [store.record(one.key)["provenance"]["seconds"] for one in made]
+    assert sum(kept) <= took

@@ -16,6 +16,7 @@ from tombola.report.findings import Findings, Missing
 from tombola.report.judge import judge
 from tombola.report.match import check
 from tombola.study.environment import Reuse
+from tombola.study.goals import Goal
 from tombola.study.graph import Graph, graph_of
 from tombola.study.module import Study, open_study
 from tombola.study.plan import Plan
@@ -58,6 +59,14 @@ def opened(asked: words.OfStudy) -> tuple[Study, Graph]:
     return study, graph
 
 
+def with_others(graph: Graph, asked: words.Run) -> Graph:
+    """The graph, together with those of the studies that run along."""
+    if not asked.beside:
+        return graph
+    others = [(text, goal) for text in asked.beside for goal in open_study(text).goals()]
+    return graph_of([*graph.goals, *(Goal(goal.of, {**goal.labels, "study": text}) for text, goal in others)])
+
+
 def home_of(study: Study, store: str) -> pathlib.Path:
     """Where the log of a study lies, and what its workers print."""
     return pathlib.Path(store) / "studies" / study.label
@@ -94,7 +103,8 @@ def also(asked: words.OfStudy, *names: str) -> str:
         value = getattr(asked, field.name)
         if field.name in (names or AGAIN) and value != field.default:
             given += f" --{field.name} {quoted(str(value))}"
-    return given + "".join(f" --use {quoted(path)}" for path in asked.use)
+    several = {"use": asked.use, **({"beside": asked.beside} if isinstance(asked, words.Run) and not names else {})}
+    return given + "".join(f" --{name} {quoted(one)}" for name, all_of in several.items() for one in all_of)
 
 
 def told(findings: Findings) -> dict[str, Any]:

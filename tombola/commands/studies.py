@@ -6,7 +6,8 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Mapping
 from types import FrameType
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from tombola.commands.opened import also, elsewhere, home_of, looked_at, named, opened, told, trust
+from tombola.commands.opened import also, elsewhere, home_of, looked_at, named, opened, told, trust, with_others
 from tombola.commands.shared import PLAIN, chosen_machine, print_json, quoted
 from tombola.core.errors import Failed, Refused
 from tombola.core.files import check_writable
@@ -114,7 +115,8 @@ def run(asked: words.Run) -> int:
     study, graph = opened(asked)
     machine = chosen_machine(asked.machine)
     store = Store(asked.store, machine=machine, reuse=asked.reuse)
-    found = planned(graph, store)
+    whole, own = with_others(graph, asked), Counter(_row(goal.of.key, goal.labels) for goal in graph.goals)
+    found = planned(whole, store)
     if found.to_run:
         store.prepare()
     _announce(asked, found, machine)
@@ -130,6 +132,11 @@ def run(asked: words.Run) -> int:
         watchers.append(open_ones.enter_context(Live(study.title)))
 
         def watch(one: Event) -> None:
+            if one["event"] == "row":
+                row = _row(one["key"], one["labels"])
+                if not own[row]:  # That of a study that runs along.
+                    return
+                own[row] -= 1
             if one["event"] != "row" or one["key"] not in logged:  # Every run tells of all rows; the log does once.
                 keep(one)
             for watcher in watchers:
@@ -138,7 +145,7 @@ def run(asked: words.Run) -> int:
         open_ones.enter_context(_stopped_by_term())
         engine = _engine(asked, found, machine, home, watch)
         seconds = found.seconds if found.to_run and not found.unknown else None
-        finished = driver.run(graph, store, engine, watch, study=study.text, command=command, seconds_left=seconds)
+        finished = driver.run(whole, store, engine, watch, study=study.text, command=command, seconds_left=seconds)
     findings = collect(study, graph, store, command=command, failed=finished.failed)
     if asked.json:
         print_json({**told(findings), **_counts(finished)})
@@ -146,11 +153,17 @@ def run(asked: words.Run) -> int:
         Console(highlight=False).print(terminal.overview(findings))
         done = f"{finished.done:,} steps were run, {finished.stored:,} were done before"
         PLAIN.print(f"{done}; {duration(time.monotonic() - started)} in all, kept in {asked.store}.")
-        PLAIN.print(f"The page: tombola report {quoted(study.text)}{also(asked, 'store', 'machine', 'reuse')}")
+        for one in (study.text, *asked.beside):
+            PLAIN.print(f"The page: tombola report {quoted(one)}{also(asked, 'store', 'machine', 'reuse')}")
     if not finished.ok:
         raise failure(finished, command=command, log=str(home / "events.jsonl"))
     trust(findings)
     return 0
+
+
+def _row(key: str, labels: Mapping[str, Any]) -> tuple[str, frozenset[Any]]:
+    """What tells rows apart."""
+    return key, frozenset(labels.items())
 
 
 def _announce(asked: words.Run, found: Plan, machine: Machine) -> None:

@@ -49,14 +49,12 @@ def costs(findings: Findings) -> tuple[Cost, ...]:
 
 def _cost(labels: Where, inside: list[Measured], rows: Sequence[Measured], vary: Sequence[str]) -> Cost:
     shared = {name: value for name, value in labels.items() if name not in ("level", "name")}
-    # On a GPU several trainings may have had the device at once: what counts is the share of each.
-    time = "device_seconds" if all(row.environment.startswith("cuda") for row in inside) else "seconds"
     dense = [
-        row.numbers[time]
+        row.numbers["seconds"]
         for row in rows
         if row.numbers.get("density") == 1.0 and all(row.labels.get(name) == value for name, value in shared.items())
     ]
-    seconds = sampled(inside, time)
+    seconds = sampled(inside, "seconds")
     assert seconds is not None, "only rows with seconds are asked"
     before, after = (
         sample([float(row.numbers[name]) for row in inside]).mean for name in ("flops_dense", "flops_sparse")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy import stats
+from scipy import special
 
 from tombola.report.claims import Agrees, Better, Claim, NotWorse, Test
 from tombola.report.findings import Findings, Measured, Missing
@@ -202,7 +202,7 @@ def _excluding(tested: Tested) -> int | None:
 
 def _reach(sd: float, n: int) -> float:
     """Half the width of Student's prediction interval for one more run."""
-    return float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * sd * math.sqrt(1 + 1 / n)
+    return float(special.stdtrit(n - 1, 1 - ALPHA / 2)) * sd * math.sqrt(1 + 1 / n)
 
 
 def one_more(values: Sequence[float], *, reading: float = 0.0) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import stats
+from scipy import special
 
 FEW = 5
 """With fewer seeds than this no interval decides: a verdict is clear, or it is undecided."""
@@ -53,7 +53,7 @@ def interval(values: Sequence[float], *, confidence: float = 1 - ALPHA) -> tuple
     found = sample(values)
     if found.sd is None:
         return None
-    half = float(stats.t.ppf((1 + confidence) / 2, found.n - 1)) * found.sd / math.sqrt(found.n)
+    half = float(special.stdtrit(found.n - 1, (1 + confidence) / 2)) * found.sd / math.sqrt(found.n)
     return found.mean - half, found.mean + half
 
 
@@ -94,7 +94,7 @@ class Lead:
             return 1.0
         if found.sd == 0:
             return 0.0
-        return float(2 * stats.t.sf(abs(self.gap) / (found.sd / math.sqrt(found.n)), found.n - 1))
+        return float(2 * special.stdtr(found.n - 1, -abs(self.gap) / (found.sd / math.sqrt(found.n))))
 
 
 def needed(lead: Lead, *, alpha: float = ALPHA) -> int | None:
@@ -111,7 +111,7 @@ def needed(lead: Lead, *, alpha: float = ALPHA) -> int | None:
         return FEW
 
     def decides(n: int) -> bool:
-        return float(stats.t.ppf(1 - alpha / 2, n - 1)) * (found.sd or 0.0) / math.sqrt(n) < abs(lead.gap)
+        return float(special.stdtrit(n - 1, 1 - alpha / 2)) * (found.sd or 0.0) / math.sqrt(n) < abs(lead.gap)
 
     if not decides(MOST_SEEDS):
         return None

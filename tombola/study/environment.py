@@ -4,6 +4,7 @@ It is a kind of device, a number of threads, a layout, what is compiled, and a v
 there are, how many networks train as one program and how often a checkpoint is written are not in it.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
@@ -115,7 +116,12 @@ def name_of(environment: Environment) -> str:
         >>> len(name_of(environment(Machine())))
         8
     """
-    return digest_of(dict(environment))[:DIGITS]
+    return _name_of(tuple(environment.items()))
+
+
+@functools.cache
+def _name_of(members: tuple[tuple[str, str], ...]) -> str:
+    return digest_of(dict(members))[:DIGITS]
 
 
 def alike(one: Environment, other: Environment) -> bool:

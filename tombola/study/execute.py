@@ -193,7 +193,7 @@ def _run(taken: Sequence[_Taken], started: float) -> Iterator[Outcome]:
     left = list(range(len(taken)))
 
     def ended(index: int, made: Any) -> Outcome:
-        one, seconds = taken[index], time.monotonic() - started
+        one, seconds = taken[index], (time.monotonic() - started) / len(taken)  # Its share of the clock.
         left.remove(index)
         try:
             if isinstance(made, Exception):

@@ -158,7 +158,7 @@ class Places:
         return told is None or alike(self.here, told)
 
     def homes(self, key: str) -> Iterator[pathlib.Path]:
-        """The folders that there are of a key: the first result's, then that of this environment, then others."""
+        """The folders that there are of a key: that of this environment, the first result's, then others."""
         return self._there(self.folder, key)
 
     def notes_of(self, key: str) -> Iterator[pathlib.Path]:
@@ -195,8 +195,9 @@ class Places:
             Refused: If it is not here.
             Damaged: If it was altered.
         """
-        for path in (self.home(key) / "record.json", self.note(key)):
+        for look in (lambda: self.home(key) / "record.json", lambda: self.note(key)):
             try:
+                path = look()
                 return unseal(path.read_bytes(), path)
             except (FileNotFoundError, NotADirectoryError):
                 continue
@@ -220,16 +221,14 @@ class Places:
         return next(known, None)
 
     def _there(self, room: pathlib.Path, key: str, suffix: str = "") -> Iterator[pathlib.Path]:
-        plain = _plain(room, key, suffix)
-        if plain.exists():
-            yield plain
-        listed = self.environments()
+        plain, listed = _plain(room, key, suffix), self.environments()
+        here = apart(plain, name_of(self.here))
         if listed is None:
-            yield from sorted(plain.parent.glob(f"{plain.stem}@*{suffix}"))
+            others = sorted(plain.parent.glob(f"{plain.stem}@*{suffix}"))
         else:
-            here = name_of(self.here)
-            named = (apart(plain, name) for name in sorted(listed, key=lambda name: (name != here, name)))
-            yield from (path for path in named if path.exists())
+            others = [apart(plain, name) for name in sorted(listed)]
+        looked = [here, plain, *(path for path in others if path != here)]
+        yield from (path for path in looked if path.exists())
 
     def _free(self, plain: pathlib.Path) -> pathlib.Path:
         return apart(plain, name_of(self.here)) if self.reuse == "same" and plain.exists() else plain

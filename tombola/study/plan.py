@@ -209,20 +209,10 @@ def _mean(records: list[Mapping[str, Any]], *, afar: bool = False) -> Cost | Non
     if not records:
         return None
     took = [record["provenance"] for record in records]
-    seconds = [_seconds(record) for record in records]
+    # What a call says of itself comes first: it counts the half-done work of others, and leaves out imports.
+    seconds = [record["numbers"].get("seconds", one["seconds"]) for one, record in zip(took, records, strict=True)]
     flops, size = [one["flops"] for one in took], [one["bytes"] for one in took]
     return Cost(statistics.fmean(seconds), statistics.fmean(flops), statistics.fmean(size), len(records), afar)
-
-
-def _seconds(record: Mapping[str, Any]) -> float:
-    """What a call took: what it says of itself, which counts the half-done work of others and leaves out imports.
-
-    On a GPU that is its share of the device's time: several calls may have had it at once.
-    """
-    numbers, took = record["numbers"], record["provenance"]
-    if took.get("device", "cpu") != "cpu" and numbers.get("device_seconds"):
-        return numbers["device_seconds"]
-    return numbers.get("seconds", took["seconds"])
 
 
 def _kind(function: str, arguments: Mapping[str, Any]) -> str:

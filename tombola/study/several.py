@@ -43,5 +43,5 @@ def _made(store: "Store", function: Step, calls: Sequence[Call]) -> Iterator[Mad
         for place, result in function.run_all([claim.call for _, claim, _ in todo], [one for _, _, one in todo]):
             index, claim, context = todo[place]
             if not isinstance(result, Exception):
-                claim.keep(result, seconds=time.perf_counter() - started, meter=context.meter)
+                claim.keep(result, seconds=(time.perf_counter() - started) / len(todo), meter=context.meter)
             yield index, result

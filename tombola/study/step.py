@@ -126,6 +126,8 @@ class Step:
         takes = [name for name in self.signature.parameters if name != "context"]
         if "context" in kwargs:
             raise Refused(f"{self.name}: 'context' is given by whoever runs the call, not by the call.")
+        if "machine" in kwargs and "machine" not in takes:
+            raise Refused(f"{self.name}: 'machine' is given to a store, not to a call: Store(folder, machine=...).")
         for name in kwargs:
             if name not in takes:
                 raise unknown(f"argument of {self.name}", name, takes)
@@ -177,7 +179,10 @@ class Step:
         if self.together is None:
             return None
         arguments = dict(call.arguments)
-        first = arguments.pop(next(iter(self.signature.parameters)))
+        name = next(iter(self.signature.parameters))
+        first, kind = arguments.pop(name), self.hints[name]
+        if isinstance(kind, type) and issubclass(kind, Artifact) and not isinstance(first, Keyed):
+            raise Refused(f"{self.name}: '{name}' is {first!r} ({type(first).__name__}). It must be a {kind.__name__}.")
         return self.together.shared(header(first) if isinstance(first, Keyed) else first, **arguments)
 
     def calls(self, *args: Any, **kwargs: Any) -> list[Call] | None:
@@ -186,7 +191,7 @@ class Step:
         Raises:
             Refused: If the lists are not of one length, or empty.
         """
-        lists = [cast(list[Any], value) for value in (*args, *kwargs.values()) if isinstance(value, list)]
+        lists = [cast(list[Any], value) for value in (*args, *kwargs.values()) if isinstance(value, list | tuple)]
         if self.together is None or not lists:
             return None
         sizes = sorted({len(one) for one in lists})
@@ -194,7 +199,7 @@ class Step:
             raise Refused(f"{self.name}: lists of {' and '.join(map(str, sizes))}. Lists are of one length, 1 or more.")
 
         def nth(value: Any, number: int) -> Any:
-            return cast(list[Any], value)[number] if isinstance(value, list) else value
+            return cast(list[Any], value)[number] if isinstance(value, list | tuple) else value
 
         numbers = range(sizes[0])
         return [self.call(*(nth(a, n) for a in args), **{k: nth(v, n) for k, v in kwargs.items()}) for n in numbers]
@@ -228,7 +233,7 @@ def check_shared(function: Step, calls: Sequence[Call]) -> None:
     Raises:
         Refused: If they differ in what they must share.
     """
-    found = [function.shared(call, lambda one: cast(Artifact, one).parts().header) or {} for call in calls]
+    found = [function.shared(call, _header) or {} for call in calls]
     for number, one in enumerate(found):
         for name, value in one.items():
             if value != found[0][name]:
@@ -236,6 +241,12 @@ def check_shared(function: Step, calls: Sequence[Call]) -> None:
                     f"{function.name}: call {number + 1} of {len(calls)} does not belong to the others: its {name} is "
                     f"{value}, and that of the first is {found[0][name]}. Run it apart from them."
                 )
+
+
+def _header(one: Keyed) -> Mapping[str, Any]:
+    if not isinstance(one, Artifact):
+        raise Refused(f"{one!r} has not been made: give it to defer, or make it first.")
+    return one.parts().header
 
 
 def in_order(made: Iterator[Made], number: int) -> list[Any]:
@@ -249,7 +260,11 @@ def in_order(made: Iterator[Made], number: int) -> list[Any]:
         found.setdefault(index, Failed("it ended without a result."))
     wrong = [(index, one) for index, one in sorted(found.items()) if isinstance(one, Exception)]
     if wrong:
-        raise Failed(f"{len(wrong)} of {number} calls failed; call {wrong[0][0] + 1}: {wrong[0][1]}") from wrong[0][1]
+        first, error = wrong[0]
+        raise Failed(
+            f"{len(wrong)} of {number} calls failed; call {first + 1}: {error}\nLeave it out or mend it; a Store keeps "
+            "the results of the others."
+        ) from error
     return [found[index] for index in range(number)]
 
 

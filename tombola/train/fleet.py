@@ -65,8 +65,8 @@ class Hall:
     def sit(self, run: Run, *, taken: Sequence[Seat]) -> Seat:
         """Give a training a free seat, a new one if there is none."""
         free = next((seat for seat in self.seats if seat not in taken), None)
-        if free is None:
-            self.seats.append(Seat(run))
+        if free is None or not free.lasting:
+            self.seats = [seat for seat in self.seats if seat is not free] + [Seat(run)]
             return self.seats[-1]
         free.take(run)
         return free
@@ -77,7 +77,7 @@ class Hall:
         Whole batches of everybody are worth capturing; the last ones of epochs, and those of seats that are behind the
         others, are not.
         """
-        usual = size == seats[0].run.recipe.batch
+        usual = size == seats[0].run.recipe.batch and seats[0].lasting
         if usual and seats[0].run.device.type == "cuda":
             if self.captured is None or self.captured[0] != seats:
                 self.captured = None  # Its memory is needed for the next.
@@ -104,7 +104,9 @@ def shared(arch: Any, io: Any, task: Any, recipe: Any) -> dict[str, str]:
         '5'
     """
     fields = ("batch", "smoothing", "clip", "precision", "validation", "split_seed")
-    optimizer = dataclasses.replace(recipe.optimizer, lr=0.1)
+    optimizer = recipe.optimizer
+    if "lr" in {field.name for field in dataclasses.fields(optimizer)}:
+        optimizer = dataclasses.replace(optimizer, lr=0.1)
     found = {"network": f"{arch} for {io}", "task": task, "optimizer apart from its rate": optimizer}
     return {name: str(value) for name, value in {**found, **{n: getattr(recipe, n) for n in fields}}.items()}
 
@@ -150,7 +152,7 @@ def train_all(begin: Sequence[Begin], machine: Machine) -> Iterator[Ended]:
                 while waiting and len(members) < most:
                     yield from _enter(*waiting[0], members, points)
                     waiting.pop(0)  # Not before: there may be no memory for it now.
-                    if members and machine.device != "cpu" and not machine.fleet:
+                    if len(members) == 1 and machine.device != "cpu" and not machine.fleet:
                         most = min(most, _room(members[0]))
                 _round(members)
                 for member in [one for one in members if not one.todo]:

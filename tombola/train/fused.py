@@ -12,6 +12,8 @@ from torch import Tensor
 
 from tombola.train.optimizers import DecoupledSgd
 
+KNOWN = (torch.optim.SGD, DecoupledSgd, torch.optim.Adam, torch.optim.AdamW)
+
 
 def prime(optimizer: torch.optim.Optimizer) -> None:
     """Give an optimiser the state that it would make at its first step: zeros, which give the same step."""
@@ -30,7 +32,7 @@ def update(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
 
     Where a parameter has no gradient the optimiser's own step is taken, which leaves it out.
     """
-    if type(optimizer) not in (torch.optim.SGD, DecoupledSgd, torch.optim.Adam, torch.optim.AdamW):
+    if type(optimizer) not in KNOWN:
         return optimizer.step
     prime(optimizer)
     (group,) = optimizer.param_groups

@@ -112,13 +112,11 @@ class Run:
         progress = self.progress
         self.net.train()
         self.good = checkpoint.pack(self.net, self.optimizer, progress)
-        saved = started = time.monotonic()
-        before = progress.seconds
+        saved = time.monotonic()
         every = int(self.recipe.evaluate) or end
         while progress.step < end and not self._out_of_patience():
             point = min(end, (progress.step // every + 1) * every)
             self._took((yield range(progress.step, min(point, progress.step + STRETCH))))
-            progress.seconds = before + time.monotonic() - started
             if progress.step == point:
                 self._point_of_curve()
                 self.good = checkpoint.pack(self.net, self.optimizer, progress)
@@ -128,7 +126,6 @@ class Run:
             self.context.tell(step=progress.step, steps=end, loss=float(self._losses()[-1]))
         self.masking.audit(self.optimizer, step=progress.step)
         self.audits += 1
-        progress.seconds = before + time.monotonic() - started
         best = self.recipe.select == "best" and progress.best
         final = progress.best if best else self.net.state_dict()
         return {name: value.detach().cpu().contiguous().clone() for name, value in final.items()}
@@ -210,14 +207,15 @@ class Run:
 
 @contextlib.contextmanager
 def charged(*runs: Run) -> Generator[None]:
-    """The device's time while a computation runs goes to the account of these trainings, in equal parts."""
-    before = device_clock(runs[0].device)
+    """The time that a computation takes goes to the account of these trainings in equal parts: clock and device."""
+    device, clock = device_clock(runs[0].device), time.monotonic()
     try:
         yield
     finally:
-        spent = device_clock(runs[0].device) - before
+        device, clock = device_clock(runs[0].device) - device, time.monotonic() - clock
         for run in runs:
-            run.progress.device_seconds += spent / len(runs)
+            run.progress.device_seconds += device / len(runs)
+            run.progress.seconds += clock / len(runs)
 
 
 def device_clock(device: torch.device) -> float:

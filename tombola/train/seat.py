@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tombola.core.task import Drawing
 from tombola.train import run as runs
+from tombola.train.fused import KNOWN
 from tombola.train.masked import Masking
 from tombola.train.run import Run
 
@@ -20,6 +21,7 @@ class Seat:
         run.equip()
         self.run, self.net, self.optimizer, self.masking = run, run.net, run.optimizer, run.masking
         self.forward, self.kernel = run.forward, run.kernel
+        self.lasting = type(run.optimizer) in KNOWN  # Where others keep their state is not known.
         exact = torch.float64 if run.device.type == "cpu" else torch.float32  # As the fused optimisers read it.
         self.rate = torch.zeros((), dtype=exact, device=run.device)
         self.feeds: dict[int, Feed] = {}

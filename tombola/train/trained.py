@@ -28,9 +28,9 @@ SCORES = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
 class Cost:
     """What a training took.
 
-    `seconds` of the clock; `device_seconds` of the device for this training alone: processor time, or its share of the
-    GPU's time in a fleet; steps; the peak of the process's memory, or on a GPU of its tensors, in bytes; operations
-    (see train.flops); `images`: training examples seen, with repetition.
+    `seconds` of the clock and `device_seconds` of the device (processor time, or the time that a GPU was held), of both
+    its share where it was in a fleet; steps; the peak of the process's memory, or on a GPU of its tensors, in bytes;
+    operations (see train.flops); `images`: training examples seen, with repetition.
     """
 
     seconds: float

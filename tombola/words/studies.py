@@ -51,6 +51,8 @@ class Run(OfResults):
     """Where: processes of this machine, or a Ray cluster."""
     address: str = ""
     """Of the Ray cluster: HOST:PORT of its head, or auto; one is started here if not given."""
+    beside: UseAppendAction[tuple[str, ...]] = ()
+    """Another STUDY to run along: its steps fill idle workers and places in fleets; its rows are told by its report."""
     mirror: UseAppendAction[tuple[str, ...]] = ()
     """Show the run in another tool too, e.g. tensorboard or "wandb(project=lottery)" (see: tombola list sink)."""
 
