@@ -1,13 +1,16 @@
 """A command as a user types it, run in this process, and what it left behind."""
 
+import contextlib
 import json
 import pathlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 import pytest
 
 from tombola import cli
+from tombola.core import catalogue
 
 
 class Answer(NamedTuple):
@@ -41,3 +44,15 @@ def runner(capsys: pytest.CaptureFixture[str], *first: str) -> Run:
         return Answer(int(stop.value.code or 0), out, err)
 
     return run
+
+
+@contextlib.contextmanager
+def studies(monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path, **texts: str) -> Generator[None]:
+    """Work in a folder with these study files (`one="..."` is one.py); each test has its own of the same names."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(catalogue, "FILES", {})
+    for name, text in texts.items():
+        pathlib.Path(f"{name}.py").write_text(text)
+    yield
+    for name in texts:
+        sys.modules.pop(f"tombola_use_{name}", None)

@@ -1,13 +1,11 @@
 """`tombola run STUDY --beside OTHER`: what both need runs once, in one go; each has its own rows and its own page."""
 
 import pathlib
-import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.command_line import Run, runner
-from tombola.core import catalogue
+from tests.command_line import Run, runner, studies
 from tombola.study.events import read_events
 
 STUDY = '''"""{title}"""
@@ -35,13 +33,9 @@ def command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> Iterator[Run]:
     """Runs a command in this process, in a folder with two studies that share one of their seeds."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalogue, "FILES", {})
-    pathlib.Path("one.py").write_text(STUDY.format(title="One?", seeds=(0, 1)))
-    pathlib.Path("two.py").write_text(STUDY.format(title="Two?", seeds=(1, 2)))
-    yield runner(capsys)
-    for name in ("one", "two"):
-        sys.modules.pop(f"tombola_use_{name}", None)
+    texts = {"one": STUDY.format(title="One?", seeds=(0, 1)), "two": STUDY.format(title="Two?", seeds=(1, 2))}
+    with studies(monkeypatch, tmp_path, **texts):
+        yield runner(capsys)
 
 
 @pytest.mark.parametrize("machine", ["machine", "machine(fleet=3)"])

@@ -1,13 +1,11 @@
 """Results of several environments on the command line: `plan`, `run` and `report` tell of them, `--reuse` decides."""
 
 import pathlib
-import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.command_line import Run, runner
-from tombola.core import catalogue
+from tests.command_line import Run, runner, studies
 from tombola.core.machine import Machine
 from tombola.core.seeds import Seeds
 from tombola.study.deferred import Deferred
@@ -49,13 +47,10 @@ def command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> Iterator[Run]:
     """Runs a command in this process, in a folder with a study and a store with its first two rows."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalogue, "FILES", {})
-    pathlib.Path("turns.py").write_text(STUDY)
-    for goal in open_study("turns.py(numbers=2)").goals():
-        made(Store("runs"), goal.of)
-    yield runner(capsys)
-    sys.modules.pop("tombola_use_turns", None)
+    with studies(monkeypatch, tmp_path, turns=STUDY):
+        for goal in open_study("turns.py(numbers=2)").goals():
+            made(Store("runs"), goal.of)
+        yield runner(capsys)
 
 
 def made(store: Store, call: Deferred) -> None:

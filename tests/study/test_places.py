@@ -3,13 +3,12 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 import torch
 
+from tests.study.at_once import run_at_once
 from tests.study.toys import COMMON, RUNS, Sum, add
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.machine import Machine
@@ -288,24 +287,7 @@ for number in range(int(sys.argv[2]), 40, 2):
 
 
 def test_processes_that_write_at_once_are_all_listed(folder: pathlib.Path):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TOGETHER, str(folder), str(first)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for first in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+    run_at_once(TOGETHER, [[str(folder), str(first)] for first in range(2)])
     told = Store(folder).environments()
     assert told is not None and sorted(int(one["threads"]) for one in told.values()) == list(range(1, 41))
 

@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.study.at_once import run_at_once
 from tests.study.toys import RUNS, Sum, add, careful, fail
 from tombola.core.call import Call
 from tombola.core.errors import Damaged, Failed, Refused
@@ -524,20 +525,6 @@ slow_main(sys.argv[1], sys.argv[2])
 
 def test_two_processes_that_ask_for_the_same_key_run_it_once(tmp_path: pathlib.Path):
     folder, log = str(tmp_path / "runs"), tmp_path / "log"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO, folder, str(log)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+    run_at_once(TWO, [[folder, str(log)]] * 2)
     assert len(log.read_text().splitlines()) == 1
     assert len(Store(folder).keys()) == 1

@@ -271,3 +271,22 @@ def test_an_optimiser_of_another_kind_gets_a_new_seat_each_time():
     found = together(some, Machine(fleet=2))
     assert all(same(found[number]["weights"], alone(job)["weights"]) for number, job in enumerate(some))
     assert all(len(hall.seats) <= 2 for hall in fleet.HALLS.values())
+
+
+TOLERANCE = {"rtol": 1e-2, "atol": 1e-3}
+"""How far weights of a GPU may be from a processor's after 25 gentle steps in float32."""
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("optimizer", [Sgd(lr=0.01, decay=0.01), Adam(lr=1e-3), AdamW(lr=1e-3)], ids=str)
+def test_a_captured_fleet_is_near_the_processor(optimizer: Optimizer):
+    """Whole and last batches, masked and dense members, seats taken twice: as on a processor, up to rounding."""
+    recipe = Recipe(batch=64, steps=25, evaluate=10, optimizer=optimizer)  # An epoch has 21 steps.
+    some = [Job(a_ticket(MLP, Digits(), density=0.3 + 0.1 * n, seed=n), Digits(), recipe, Seeds(n)) for n in range(5)]
+    found = together(some, Machine(device="cuda", fleet=3))
+    for member, job in zip(found, some, strict=True):
+        expected = alone(job)["weights"]
+        for name, weight in member["weights"].items():
+            assert torch.allclose(weight, expected[name], **TOLERANCE), name
+            dead = ~job.ticket.mask[name] if name in job.ticket.mask else torch.zeros_like(weight).bool()
+            assert not bool(weight[dead].any()), name
