@@ -17,9 +17,10 @@ from tombola.core.seeds import Seeds
 from tombola.core.ticket import Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.random_ import Random
-from tombola.find import carry, cut, dense_mask, draw, find, recalled
+from tombola.find import carry, cut, dense_mask, draw, find
 from tombola.moves.controls import Shuffle
 from tombola.prune import Erk, Everywhere, PerLayer
+from tombola.recall import recalled
 from tombola.study.step import Step, now
 from tombola.study.store import Store
 from tombola.tasks.digits import Digits

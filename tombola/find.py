@@ -4,31 +4,30 @@ The algorithm is that of Frankle and Carbin 2019 (reset to the start) and Frankl
 """
 
 import dataclasses
-import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
-from tombola.core.call import Call
-from tombola.core.canon import Keyed
-from tombola.core.errors import Refused, UnknownName
+from tombola.core.criterion import Criterion, Moment, habits_of
+from tombola.core.errors import Refused
 from tombola.core.layout import Arch, Interface, blank, initial_weights, shapes
-from tombola.core.lineage import Event
 from tombola.core.mask import Mask
-from tombola.core.plugin import is_plugin, registration_of
+from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
-from tombola.core.text import parse_call
 from tombola.core.ticket import Restart, Ticket
 from tombola.criteria.magnitude import Magnitude
-from tombola.prune import Everywhere, Scope, prune, widened
-from tombola.study.step import Context, Step, now, step
+from tombola.prune import Everywhere, Scope, in_rounds, prune, widened
+from tombola.study.step import Context, now, step
 from tombola.train import fleet
 from tombola.train.cost import cost_of
+from tombola.train.examples import Examples
 from tombola.train.loop import train
+from tombola.train.network import Network
 from tombola.train.recipe import Recipe
-from tombola.train.run import Run
+from tombola.train.run import Run, threads
 from tombola.train.trained import Trained
 
 
@@ -38,11 +37,12 @@ def find(
     recipe: Recipe,
     *,
     levels: int = 0,
-    criterion: Any = Magnitude(),
+    criterion: Criterion = Magnitude(),
     scope: Scope = Everywhere(),
     keep: float = 0.8,
     densities: tuple[float, ...] = (),
     restart: Restart = "weights",
+    moment: Moment | Literal[""] = "",
     seeds: Seeds = Seeds(),
     call: Any = now,
 ) -> Iterator[Ticket]:
@@ -52,11 +52,18 @@ def find(
         levels: The number of cuts, each of which keeps the fraction `keep` of the living weights.
         densities: Or a density for each level, instead of `levels` and `keep`.
         restart: From what each ticket restarts (see `Ticket`): rewound weights, or trained ones ("rate", "fine-tune").
+        moment: Cut "after" training, level by level, or "before" it, where each ticket is cut from the dense one at
+            once; "" is the criterion's own habit.
         call: How steps are run: `now`, or a `Store`, which remembers.
     """
     check_cuts(arch, task.io, scope=scope, keep=keep, densities=densities)
     ticket = call(draw, arch=arch, task=task, recipe=recipe, seeds=seeds)
     yield ticket
+    if (moment or habits_of(criterion).moment) == "before":
+        for density in densities or ladder(dense_mask(arch, task.io), scope, keep=keep, levels=levels):
+            given = {"criterion": criterion, "scope": scope, "density": density, "seeds": seeds}
+            yield call(cut_early, ticket=ticket, task=task, recipe=recipe, **given)
+        return
     for size in [{"density": density} for density in densities] or [{"keep": keep}] * levels:
         trained = call(train, ticket=ticket, task=task, recipe=recipe, seeds=seeds)
         ticket = call(cut, trained=trained, criterion=criterion, scope=scope, restart=restart, **size)
@@ -80,7 +87,8 @@ def draw(arch: Arch, task: Task, recipe: Recipe, seeds: Seeds = Seeds(), *, cont
         data=str(task.__identity__().get("data", "")),
     )
     rewind = int(recipe.rewind)
-    plain = dataclasses.replace(recipe, select="last", patience=0)  # The rewind point is a step, not a choice.
+    # The rewind point is a step, not a choice, of the dense network.
+    plain = dataclasses.replace(recipe, select="last", patience=0, rewire=Static())
     if not rewind:
         return start
     run = Run(start, task, plain, seeds, context)
@@ -94,11 +102,13 @@ def draw(arch: Arch, task: Task, recipe: Recipe, seeds: Seeds = Seeds(), *, cont
 @step("cut")
 def cut(
     trained: Trained,
-    criterion: Any = Magnitude(),
+    criterion: Criterion = Magnitude(),
     scope: Scope = Everywhere(),
     keep: float | None = None,
     density: float | None = None,
     restart: Restart = "weights",
+    *,
+    context: Context = Context(),
 ) -> Ticket:
     """Score the trained network, prune, and rewind: the next level's ticket.
 
@@ -112,13 +122,54 @@ def cut(
     """
     ticket = trained.ticket
     parameters = {name: tuple(value.shape) for name, value in trained.module().named_parameters()}
-    living = widened(ticket.mask, parameters, scope)
-    mask = prune(living, criterion(Network(trained.weights, living)), keep=keep, density=density, scope=scope)
+    living = widened(trained.mask, parameters, scope)
+    examples = Examples(trained.task, trained.recipe, trained.seeds, torch.device(context.machine.device))
+    net = _seen(ticket, living, trained.weights, examples)
+    with threads(context.machine):
+        mask = in_rounds(net, criterion, keep=keep, density=density, scope=scope)
     if restart == "weights":
-        return ticket.rebuilt(mask=mask, lineage=trained.lineage)
+        weights = ticket.weights if mask <= widened(ticket.mask, parameters, scope) else ticket.needs_all("cut")
+        return ticket.rebuilt(mask=mask, weights=weights, lineage=trained.lineage)
     return ticket.rebuilt(
         mask=mask, weights=mask.apply(trained.weights), restart=restart, holding="alive", lineage=trained.lineage
     )
+
+
+@step("cut_early", prepare=lambda task, recipe, **others: {"task": task, "recipe": recipe.in_steps(task), **others})
+def cut_early(
+    ticket: Ticket,
+    task: Task,
+    recipe: Recipe,
+    criterion: Criterion = Magnitude(),
+    scope: Scope = Everywhere(),
+    keep: float | None = None,
+    density: float | None = None,
+    seeds: Seeds = Seeds(),
+    *,
+    context: Context = Context(),
+) -> Ticket:
+    """Score a network that is not trained, at its first weights or at the rewind point, and prune it.
+
+    Args:
+        recipe: How data are batched, split and computed with where the criterion sees some; nothing is trained.
+        keep: Fraction of the living weights to keep; or else `density`, fraction of all.
+
+    Raises:
+        Refused: If more weights are asked for than are alive, or none can be scored.
+    """
+    if ticket.io != task.io:
+        raise Refused(f"{ticket!r} is a network for {ticket.io}; {task} needs {task.io}. Transplant the ticket first.")
+    examples = Examples(task, recipe, seeds, torch.device(context.machine.device))
+    parameters = {name: tuple(value.shape) for name, value in blank(ticket.arch, ticket.io).named_parameters()}
+    net = _seen(ticket, widened(ticket.mask, parameters, scope), ticket.weights, examples)
+    with threads(context.machine):
+        return ticket.rebuilt(mask=in_rounds(net, criterion, keep=keep, density=density, scope=scope))
+
+
+def _seen(ticket: Ticket, living: Mask, state: Mapping[str, Tensor], examples: Examples) -> Network:
+    """What a criterion sees of a network that began as this ticket."""
+    of = {"arch": ticket.arch, "io": ticket.io, "first": ticket.weights}
+    return Network(state, living, examples=examples, device=examples.device, **of)
 
 
 @step("carry")
@@ -142,66 +193,20 @@ def check_cuts(
     scope.shares(dense, keep=None if densities else keep, density=densities[0] if densities else None)
 
 
+def ladder(mask: Mask, scope: Scope, *, keep: float, levels: int) -> Iterator[float]:
+    """The densities that so many cuts after one another would leave.
+
+    Example:
+        >>> [round(d, 4) for d in ladder(Mask.dense({"w": (10, 100)}), Everywhere(), keep=0.8, levels=3)]
+        [0.8, 0.64, 0.512]
+    """
+    equal = {name: torch.zeros(shape) for name, shape in mask.shapes.items()}
+    for _ in range(levels):
+        mask = prune(mask, equal, keep=keep, scope=scope)
+        yield mask.density
+
+
 def dense_mask(arch: Arch, io: Interface) -> Mask:
     """Everything alive, in the tensors that the layout calls prunable."""
     sizes = shapes(blank(arch, io))
     return Mask.dense({name: sizes[name] for name in arch.layout().prunable})
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """What a criterion sees (`Prunable`)."""
-
-    state: Mapping[str, Tensor]
-    mask: Mask
-
-    @property
-    def weights(self) -> Mapping[str, Tensor]:
-        """Trained values of the prunable tensors, zero where the mask is dead."""
-        return self.mask.apply({name: self.state[name] for name in self.mask})
-
-
-STEPS: Mapping[str, Step] = {one.name: one for one in (draw, train, cut, carry)}
-ALIVE = "alive"
-_TAKES = {name: one.signature.parameters for name, one in STEPS.items()} | {
-    ALIVE: {"ticket": inspect.Parameter("ticket", inspect.Parameter.KEYWORD_ONLY)}
-}
-_KINDS = {n: n for n in ("arch", "task", "recipe", "seeds", "criterion", "scope")} | {"by": "move"}
-
-
-def recalled(event: Event) -> Call:
-    """The call of an event, made again from its text, with keys in the place of tickets and trained networks.
-
-    Raises:
-        Refused: If no such call can have been made; the text may come from a file that was tampered with.
-    """
-    try:
-        name, arguments = parse_call(event.call, _StandIn)
-    except UnknownName as error:
-        raise UnknownName(f"{error} If that is in a file of your own, name it: --use FILE.py.") from error
-    if name != event.function or name not in _TAKES:
-        raise Refused(f"'{event.call}' does not give {event.key}.")
-    known = {n: p.default is p.empty for n, p in _TAKES[name].items() if n != "context"}
-    if odd := [*(n for n in arguments if n not in known), *(n for n in known if known[n] and n not in arguments)]:
-        raise Refused(f"'{event.call}' is no call of {name}: look at '{odd[0]}'.")
-    for n, value in arguments.items():
-        if n in _KINDS:
-            fits = is_plugin(value) and registration_of(value).kind == _KINDS[n]
-        elif n in ("ticket", "trained"):
-            fits = isinstance(value, _StandIn) and value.key.startswith("train:") == (n == "trained")
-        else:
-            fits = type(value) in ((str,) if n == "restart" else (int, float))
-        if not fits:
-            raise Refused(f"'{event.call}' is no call of {name}: '{n}' is of the wrong kind.")
-    return Call(name, 1 if name == ALIVE else STEPS[name].version, arguments)
-
-
-class _StandIn(Keyed):
-    """A key in the place of the value that it stands for."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    @property
-    def key(self) -> str:
-        return self._key

@@ -19,11 +19,13 @@ from tombola.core.canon import Keyed
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.layout import initial_weights
 from tombola.core.lineage import Event, Lineage
+from tombola.core.mask import Mask
+from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse_call, references
-from tombola.core.ticket import Ticket
-from tombola.find import ALIVE, STEPS, recalled
+from tombola.core.ticket import CUTS, Ticket
 from tombola.prune import Erk, Everywhere, target
+from tombola.recall import ALIVE, STEPS, recalled
 from tombola.study.step import now
 from tombola.study.store import Store
 from tombola.train.trained import Trained
@@ -126,8 +128,9 @@ def _content(value: Subject) -> Iterator[Check]:
         held = ticket.weights
         yield _all("no value is held under dead positions", held, lambda n, v: n not in mask or _zero(v[~mask[n]]))
     if isinstance(value, Trained):
+        last = value.mask
         yield _all("trained values are finite", value.weights, lambda _, v: bool(torch.isfinite(v).all()))
-        yield _all("trained dead weights are zero", value.weights, lambda n, v: n not in mask or _zero(v[~mask[n]]))
+        yield _all("trained dead weights are zero", value.weights, lambda n, v: n not in last or _zero(v[~last[n]]))
         failed = [name for name, held in value.checks.items() if not held]
         yield Check("checks of the training held", not failed, ", ".join(failed) or f"{len(value.checks)} checks")
     try:
@@ -161,9 +164,11 @@ def _counted(ticket: Ticket) -> Check | None:
     kept = ticket.mask.size
     for call in map(recalled, ticket.lineage):
         scope = call.arguments.get("scope", Everywhere())
+        if call.function == "train" and call.arguments["recipe"].rewire != Static():
+            return None
         if call.function == "carry" or not isinstance(scope, Everywhere | Erk) or scope.tensors != "prunable":
             return None
-        if call.function == "cut":
+        if call.function in CUTS:
             keep, density = call.arguments.get("keep"), call.arguments.get("density")
             kept = target(kept, ticket.mask.size, keep=keep, density=density, rounding=scope.rounding)
     return Check("as many live as the cuts leave", ticket.mask.kept == kept, f"{ticket.mask.kept:,} of {kept:,}")
@@ -258,12 +263,7 @@ def _again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Itera
     if event.function == "cut":
         trained = arguments["trained"]
         parent = trained.ticket
-        same = result.mask.shapes.keys() == parent.mask.shapes.keys()
-        yield Check(
-            f"nested: {event.key}",
-            not same or result.mask <= parent.mask,
-            f"{result.mask.kept:,} of {parent.mask.kept:,}",
-        )
+        yield _nested(event, result, trained.mask)
         source = parent.weights if result.restart == "weights" else trained.weights
         rewound = _all(
             f"rewound: {event.key}",
@@ -271,6 +271,11 @@ def _again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Itera
             lambda n, v: _same_bits(v[result.mask[n]], source[n][result.mask[n]]),
         )
         yield rewound
+    if event.function == "cut_early":
+        yield _nested(event, result, arguments["ticket"].mask)
+        yield _all(
+            f"untouched: {event.key}", result.weights, lambda n, v: _same_bits(v, arguments["ticket"].weights[n])
+        )
     try:
         made = arguments["ticket"].alive() if event.function == ALIVE else STEPS[event.function].function(**arguments)
     except (Refused, Failed, Damaged) as error:
@@ -278,6 +283,11 @@ def _again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Itera
         return
     same = made.digest == event.digest == result.digest
     yield Check(f"again: {event.key}", same, event.call if same else f"{event.call} gives something else now")
+
+
+def _nested(event: Event, result: Ticket, before: Mask) -> Check:
+    same = result.mask.shapes.keys() == before.shapes.keys()
+    return Check(f"nested: {event.key}", not same or result.mask <= before, f"{result.mask.kept:,} of {before.kept:,}")
 
 
 def _replay(value: Subject, call: Any) -> Iterator[Check]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tombola.find import STEPS
+from tombola.recall import STEPS
 from tombola.study.events import Event, read_events
 from tombola.study.graph import graph_of
 from tombola.study.module import open_study

@@ -15,8 +15,9 @@ from tombola.core.mask import Mask
 from tombola.core.text import parse
 from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.random_ import Random
-from tombola.find import Network, dense_mask
+from tombola.find import dense_mask
 from tombola.prune import prune
+from tombola.train.network import Network
 
 IO = Interface(inputs=(1, 8, 8), classes=10)
 CRITERIA = [entry.name for entry in catalogue.entries("criterion") if all(default for _, default in entry.fields)]

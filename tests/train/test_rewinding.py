@@ -103,9 +103,9 @@ def rates_of(ticket: Ticket, recipe: Recipe) -> list[float]:
     run = Run(ticket, IMAGES, recipe.in_steps(IMAGES), Seeds(), Context())
     found, update = [], run.update
 
-    def watched() -> None:
+    def watched(step: int) -> None:
         found.append(run.optimizer.param_groups[0]["lr"])
-        update()
+        update(step)
 
     run.update = watched
     run.to_step(20)

@@ -6,7 +6,7 @@ Moves, criteria and probes read a `Layout`; networks and data meet in an `Interf
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -76,19 +76,116 @@ class Arch(Protocol):
         ...
 
 
+Mode = Literal["train", "eval"]
+"""Whether batch norm takes the statistics of the batch, or those that it has gathered."""
+
+
 @runtime_checkable
 class Prunable(Protocol):
-    """All that a criterion may know of a network: no task, no data set, no module."""
+    """All that a criterion may know of a network: no task, no data set, no module.
+
+    Tensors are those of the mask, by name, in its order; mappings may make them when they are asked for. What needs
+    data takes it in `batches` of the recipe's size (0: one whole epoch), augmented as in training, or with `per_class`
+    in batches of so many examples of each class.
+    """
 
     @property
     def weights(self) -> Mapping[str, Tensor]:
-        """Trained values of the prunable tensors, zero where the mask is dead."""
+        """Values of the prunable tensors, zero where the mask is dead."""
+        ...
+
+    @property
+    def whole(self) -> Mapping[str, Tensor]:
+        """The same, with the values under dead positions too, where they are known."""
+        ...
+
+    @property
+    def start(self) -> Mapping[str, Tensor]:
+        """The values from which the training began, under dead positions too."""
         ...
 
     @property
     def mask(self) -> Mask:
         """What is alive before the cut."""
         ...
+
+    def masked(self, mask: Mask) -> Self:
+        """The same network under another mask."""
+        ...
+
+    def fresh(self, seed: int, *, part: Literal["all", "head"] = "all") -> Self:
+        """The same mask on newly drawn initial weights, of the whole network or of its head."""
+        ...
+
+    def gradients(
+        self, *, batches: int = 1, per_class: int = 0, mode: Mode = "train", temperature: float = 1.0
+    ) -> dict[str, Tensor]:
+        """The gradient of the mean loss by every weight, dead ones too; outputs are divided by the temperature.
+
+        Raises:
+            Refused: If no gradient reaches some tensor.
+        """
+        ...
+
+    def curvature(
+        self,
+        vectors: Mapping[str, Tensor],
+        *,
+        batches: int = 1,
+        per_class: int = 0,
+        mode: Mode = "train",
+        temperature: float = 1.0,
+    ) -> dict[str, Tensor]:
+        """The Hessian of the mean loss by the prunable weights, times the vectors; on the same data as `gradients`.
+
+        Raises:
+            Refused: If second derivatives are not to be had: in bfloat16, or of a network that has none.
+        """
+        ...
+
+    def inputs(self, *, batches: int = 1) -> dict[str, Tensor]:
+        """The Euclidean norm of what each weight is multiplied with, over examples and places; fits the weight."""
+        ...
+
+    def flow(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """The sum of the outputs, for an input of ones, of the network made linear: a differentiable scalar.
+
+        Biases and shifts are zero, batch norm multiplies by its absolute scale, and weights are those given (float64).
+
+        Raises:
+            Refused: If the network is more than products, sums, maxima, ReLU and normalisation.
+        """
+        ...
+
+    def wiring(self) -> "Wiring":
+        """How the prunable tensors follow one another.
+
+        Raises:
+            Refused: If it cannot be read off the network.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Joint:
+    """A prunable tensor's place in the network: which ones, or the input (""), its inputs come from.
+
+    `runs` says, for each of `sources`, how many of this tensor's inputs in a row belong to one unit of the source:
+    those of a flattened feature map; `offsets` at which of its inputs they begin.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    runs: tuple[int, ...]
+    offsets: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Wiring:
+    """The prunable tensors in the order in which they act, and which of them give the outputs."""
+
+    joints: tuple[Joint, ...]
+    outputs: tuple[str, ...]
 
 
 def blank(arch: Arch, io: Interface) -> nn.Module:

@@ -73,6 +73,11 @@ class Mask(Mapping[str, Tensor]):
         """The number of living weights of one tensor."""
         return self._kept[name]
 
+    def numbers(self) -> dict[str, float]:
+        """What it keeps, and how many tensors have no weight left."""
+        dead = sum(kept == 0 for kept in self._kept.values())
+        return {"density": self.density, "kept": self.kept, "size": self.size, "dead_layers": dead}
+
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes."""
@@ -134,6 +139,10 @@ class Mask(Mapping[str, Tensor]):
         """
         flat = [value.reshape(-1).numpy() for value in self._alive.values()]
         return np.packbits(np.concatenate(flat), bitorder="little").tobytes() if flat else b""
+
+    def bits(self) -> Tensor:
+        """The packed bytes as a tensor."""
+        return torch.as_tensor(np.frombuffer(self.packed(), dtype=np.uint8).copy())
 
     @classmethod
     def unpacked(cls, bits: bytes, shapes: Mapping[str, tuple[int, ...]]) -> "Mask":

@@ -10,7 +10,6 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +25,8 @@ from tombola.core.text import parse
 
 Restart = Literal["weights", "rate", "fine-tune"]
 Holding = Literal["all", "alive"]
+CUTS = ("cut", "cut_early")
+"""The verbs that end in a ticket of the next level."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -55,7 +56,7 @@ class Ticket(Artifact):
     @property
     def level(self) -> int:
         """The number of cuts behind it."""
-        return self.lineage.count("cut")
+        return sum(event.function in CUTS for event in self.lineage)
 
     @property
     def moves(self) -> tuple[str, ...]:
@@ -64,7 +65,7 @@ class Ticket(Artifact):
         for event in self.lineage:
             if event.function == "carry":
                 since.append(event.call.partition("by=")[2].removesuffix(")"))
-            elif event.function == "cut":
+            elif event.function in CUTS:
                 since = []
         return tuple(since)
 
@@ -88,8 +89,7 @@ class Ticket(Artifact):
 
     def numbers(self) -> dict[str, float]:
         """What it keeps, and how many tensors have no weight left."""
-        dead = sum(self.mask.kept_in(name) == 0 for name in self.mask)
-        return {"density": self.density, "kept": self.mask.kept, "size": self.mask.size, "dead_layers": dead}
+        return self.mask.numbers()
 
     def stamped(self, call: Call) -> Self:
         """The same ticket with one call more in its lineage."""
@@ -155,7 +155,7 @@ class Ticket(Artifact):
             "level": self.level,
             "lineage": self.lineage.to_json(),
         }
-        bits = {"bits": torch.as_tensor(np.frombuffer(self.mask.packed(), dtype=np.uint8).copy())}
+        bits = {"bits": self.mask.bits()}
         if self.holding == "all":
             return Parts(header, {"mask": bits, "weights": dict(self.weights)}, shared=frozenset({"weights"}))
         rest = {name: value for name, value in self.weights.items() if name not in self.mask}

@@ -3,7 +3,7 @@
 import torch
 
 from tombola.study import provenance
-from tombola.train.flops import flops
+from tombola.train.flops import flops, forward_of, training
 from tombola.train.run import Run
 from tombola.train.trained import Cost
 
@@ -15,12 +15,19 @@ def cost_of(run: Run) -> Cost:
     before, after = (whole * size + min(part * batch, size) for whole, part in zip(epochs, rest, strict=True))
     seen = after - before
     each = flops(run.ticket.arch, run.ticket.io, run.ticket.mask)
+    sparse = each.training_sparse
+    if (rewiring := run.rewiring) is not None and (steps := run.progress.step - run.ticket.step):
+        sizes = {name: steps * mask.numel() for name, mask in run.ticket.mask.items()}
+        forward, backward = (
+            {name: count[name] / sizes[name] for name in sizes} for count in (rewiring.forward, rewiring.backward)
+        )
+        sparse = training(forward_of(run.ticket.arch, run.ticket.io), forward, backward)
     return Cost(
         seconds=run.progress.seconds,
         steps=run.progress.step - run.ticket.step,
         peak_memory=_peak_memory(run.device),
         flops_dense=each.training_dense * seen,
-        flops_sparse=each.training_sparse * seen,
+        flops_sparse=sparse * seen,
         device_seconds=run.progress.device_seconds,
         images=seen,
     )

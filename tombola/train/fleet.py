@@ -103,7 +103,7 @@ def shared(arch: Any, io: Any, task: Any, recipe: Any) -> dict[str, str]:
         >>> shared("mlp()", Interface(inputs=(2,), classes=2), "toy", Recipe(batch=5))["batch"]
         '5'
     """
-    fields = ("batch", "smoothing", "clip", "precision", "validation", "split_seed")
+    fields = ("batch", "smoothing", "clip", "precision", "validation", "split_seed", "rewire")
     optimizer = recipe.optimizer
     if "lr" in {field.name for field in dataclasses.fields(optimizer)}:
         optimizer = dataclasses.replace(optimizer, lr=0.1)
@@ -123,7 +123,7 @@ def to_step(run: Run, end: int) -> Weights:
     Raises:
         Failed: If the loss is no longer finite.
     """
-    if run.device.type == "cpu":
+    if run.device.type == "cpu" or run.rewiring is not None:
         return run.to_step(end)
     ((_, _, found),) = train_all([lambda: (run, end)], run.context.machine)
     if isinstance(found, Exception):
@@ -142,7 +142,7 @@ def train_all(begin: Sequence[Begin], machine: Machine) -> Iterator[Ended]:
     """
     most = min(machine.places, len(begin))
     if most == 1 and machine.device == "cpu":
-        yield from _one_by_one(begin)
+        yield from one_by_one(begin)
         return
     waiting, members = list(enumerate(begin)), list[_Member]()
     points: dict[int, Parts] = {}
@@ -168,7 +168,7 @@ def train_all(begin: Sequence[Begin], machine: Machine) -> Iterator[Ended]:
             capture.let_go()
 
 
-def _one_by_one(begin: Sequence[Begin]) -> Iterator[Ended]:
+def one_by_one(begin: Sequence[Begin]) -> Iterator[Ended]:
     """A processor gains nothing by sitting trainings side by side."""
     for index, one in enumerate(begin):
         run = None

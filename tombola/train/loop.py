@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Split, Task
 from tombola.core.ticket import Ticket
@@ -31,7 +32,9 @@ def _many(jobs: Sequence[Mapping[str, Any]], contexts: Sequence[Context]) -> Ite
         return _begin(**{"seeds": Seeds(), **job}, context=context)
 
     starts = [functools.partial(begin, job, context) for job, context in zip(jobs, contexts, strict=True)]
-    for index, run, found in fleet.train_all(starts, contexts[0].machine):
+    alone = jobs[0]["recipe"].rewire != Static()  # What changes its mask is no program of fixed tensors.
+    made = fleet.one_by_one(starts) if alone else fleet.train_all(starts, contexts[0].machine)
+    for index, run, found in made:
         if isinstance(found, Exception):
             yield index, found
         else:
@@ -68,13 +71,15 @@ def _ended(run: Run, weights: Mapping[str, Tensor]) -> Trained:
     """The result of a training: its weights are scored, and what was checked and counted is put beside them."""
     ticket, task, recipe, context = run.ticket, run.task, run.recipe, run.context
     run.net.load_state_dict(weights)
+    shadows = run.rewiring is not None and run.rewiring.method.dead == "shadow"
     scores: dict[str, float] = {}
     splits: tuple[Split, ...] = ("test", "train", "validation") if recipe.validation else ("test", "train")
     with threads(context.machine), charged(run):
         for split in splits:
             score = evaluate(run.net, task, split, holdout=recipe.holdout, device=run.device)
             scores |= {f"{split}_accuracy": score.accuracy, f"{split}_loss": score.loss}
-    masked, cost = ticket.mask.apply(weights), cost_of(run)
+    mask = ticket.mask if run.rewiring is None else run.rewiring.mask
+    masked, cost = mask.apply(weights), cost_of(run)
     context.meter.flops, context.meter.device_seconds = cost.flops_dense, cost.device_seconds
     context.meter.images = cost.images
     return Trained(
@@ -87,9 +92,11 @@ def _ended(run: Run, weights: Mapping[str, Tensor]) -> Trained:
         scores=scores,
         checks={
             "dead weights are zero": all(bool((masked[name] == value).all()) for name, value in weights.items()),
-            "dead optimiser state is zero": run.audits > 0,
+            **({} if shadows else {"dead optimiser state is zero": run.audits > 0}),
             "the curve is finite": finite(run.progress.rows),
         },
         cost=cost,
+        rewired=None if run.rewiring is None else mask,
+        history=() if run.rewiring is None else tuple(run.rewiring.history),
         lineage=ticket.lineage,
     )

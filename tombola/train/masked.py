@@ -5,6 +5,7 @@ and before clipping and update. Then decay, momentum and moments of a dead weigh
 AdamW. Nothing is renamed, hooked or wrapped.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -35,8 +36,14 @@ class Masking:
             torch._foreach_mul_(reached, masks)  # pyright: ignore[reportPrivateImportUsage]
 
     @torch.no_grad()
-    def audit(self, optimizer: torch.optim.Optimizer, *, step: int) -> int:
-        """Count what must be zero: dead weights, and the optimiser's state behind them.
+    def take(self, masks: Mapping[str, Tensor]) -> None:
+        """Go on with other masks of the same tensors, given as booleans."""
+        for name, mask in zip(self.names, self.masks, strict=True):
+            mask.copy_(masks[name])
+
+    @torch.no_grad()
+    def audit(self, optimizer: torch.optim.Optimizer, *, step: int, state: Literal["zero", "free"] = "zero") -> int:
+        """Count what must be zero: dead weights, and the optimiser's state behind them unless it is free.
 
         Returns:
             The number of dead weights looked at.
@@ -47,10 +54,7 @@ class Masking:
         dead = 0
         for name, weight, mask in zip(self.names, self.weights, self.masks, strict=True):
             dead += weight.numel() - int(mask.sum())
-            state = {
-                n: v for n, v in optimizer.state[weight].items() if isinstance(v, Tensor) and v.shape == weight.shape
-            }
-            for what, value in {"weights": weight, **state}.items():
+            for what, value in {"weights": weight, **(states_of(optimizer, weight) if state == "zero" else {})}.items():
                 revived = int(torch.count_nonzero(value.masked_fill(mask != 0, 0.0)))
                 if revived:
                     raise Failed(
@@ -58,6 +62,11 @@ class Masking:
                         "entries or the loss overflowed; use sgd, adam or adamw, or a smaller rate."
                     )
         return dead
+
+
+def states_of(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, Tensor]:
+    """What an optimiser keeps for each entry of a weight."""
+    return {n: v for n, v in optimizer.state[weight].items() if isinstance(v, Tensor) and v.shape == weight.shape}
 
 
 def _like(mask: Tensor, weight: Tensor) -> Tensor:

@@ -6,10 +6,11 @@ from typing import Literal, Self, cast
 
 from tombola.core.errors import Refused
 from tombola.core.plugin import plugin
+from tombola.core.rewire import Rewire, Static
 from tombola.core.task import Holdout, Task
+from tombola.core.times import Time, checked, in_steps
 from tombola.train.optimizers import Optimizer, Sgd
 from tombola.train.schedules import Constant, Schedule
-from tombola.train.times import Time, checked, in_steps
 
 
 @plugin("recipe", "recipe")
@@ -21,7 +22,7 @@ class Recipe:
     `rewind`, at that place of the schedule, with a fresh optimiser. Gradients are clipped to the norm `clip` (0: not).
     The fraction `validation` of the training data is held out, drawn by `split_seed`. Curves have a point every
     `evaluate`. The weights given back are the "last" or, by validation accuracy, the "best"; `patience` ends a
-    training after so many evaluations without a better one (0: never).
+    training after so many evaluations without a better one (0: never). `rewire` changes the mask while training.
 
     Example:
         >>> Recipe(steps="2ep", rewind=100)
@@ -42,6 +43,7 @@ class Recipe:
     select: Literal["last", "best"] = "last"
     patience: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
+    rewire: Rewire = Static()
 
     def __post_init__(self) -> None:
         """Numbers are checked as soon as they are written."""
@@ -55,6 +57,11 @@ class Recipe:
                 raise Refused(f"recipe: field '{name}' is {getattr(self, name)}. It is {low} or more.")
         if (self.select == "best" or self.patience) and not self.validation:
             raise Refused("choosing the best weights or stopping early needs validation data: set validation=0.1, say.")
+        if (self.select == "best" or self.patience) and self.rewire != Static():
+            raise Refused(
+                f"{self.rewire} has its mask and density at the end of the training: weights from before the end "
+                "(select='best', patience) have others. Use select='last' and patience=0."
+            )
 
     @property
     def holdout(self) -> Holdout:
@@ -98,4 +105,5 @@ def _in_steps(recipe: Recipe, size: int) -> Recipe:
             f"the rewind point, step {times['rewind']}, is not before the end of the training, step "
             f"{times['steps']}. Rewind earlier or train longer."
         )
-    return dataclasses.replace(recipe, schedule=recipe.schedule.in_steps(epoch), **times)
+    rewire = recipe.rewire.in_steps(epoch, times["steps"])
+    return dataclasses.replace(recipe, schedule=recipe.schedule.in_steps(epoch), rewire=rewire, **times)

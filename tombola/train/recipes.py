@@ -7,10 +7,10 @@ test set after the last step.
 from typing import Literal
 
 from tombola.core.plugin import plugin
+from tombola.core.times import Time
 from tombola.train.optimizers import Adam, Optimizer, Sgd
 from tombola.train.recipe import Recipe
 from tombola.train.schedules import Cosine, Schedule, StepDecay
-from tombola.train.times import Time
 
 
 @plugin("recipe", "quickstart")

@@ -1,6 +1,7 @@
 """The training loop: from a ticket's weights to a step, masked, audited, checkpointed."""
 
 import contextlib
+import dataclasses
 import math
 import time
 from collections.abc import Generator
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from tombola.core.artifact import Parts
 from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
+from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.ticket import Ticket
@@ -20,6 +22,7 @@ from tombola.train.checkpoint import Progress
 from tombola.train.evaluate import evaluate
 from tombola.train.masked import Masking
 from tombola.train.recipe import Recipe
+from tombola.train.rewired import GROUP, Rewiring
 
 STRETCH = 100  # Steps between two looks at the loss and the clock.
 
@@ -37,11 +40,22 @@ class Run:
             self.format = torch.channels_last
             self.net = self.net.to(memory_format=self.format)  # type: ignore[call-overload]
         self.optimizer = recipe.optimizer.make(self.net.parameters())
-        self.masking = Masking(self.net, ticket.mask)
+        changes = recipe.rewire != Static()
+        self.masking = Masking(self.net, ticket.mask, of="all" if changes else "sparse")
         self.progress = Progress(step=ticket.step)
         self.good: Parts | None = None
         self.audits = 0
         self.equip()
+        self.rewiring = self._rewiring() if changes else None
+
+    def _rewiring(self) -> Rewiring:
+        """The method that changes the mask, at work on this network."""
+        steps, seed = int(self.recipe.steps), self.seeds.stream("data")
+        method, ticket = self.recipe.rewire, self.ticket
+        first = ticket.weights if method.dead == "zero" else ticket.needs_all(str(method))
+        when = {"seed": seed, "step": self.ticket.step, "steps": steps}
+        how = {"optimizer": self.optimizer, "first": first, **when}
+        return Rewiring(method, self.net, self.masking, ticket.mask, **how)
 
     def equip(self) -> None:
         """Compile what the machine says is compiled, and lay the optimiser's tensors out for its kernels."""
@@ -63,7 +77,7 @@ class Run:
             loss = self.loss(inputs, targets)
             optimizer.zero_grad()
             loss.backward()
-            self.update()
+            self.update(step)
             losses.append(loss.detach())
         return losses
 
@@ -77,9 +91,16 @@ class Run:
             outputs = self.forward(inputs.contiguous(memory_format=self.format))
             return self.task.loss(outputs, targets, smoothing=self.recipe.smoothing)
 
-    def update(self) -> None:
-        """Mask the gradients, clip them, and step."""
+    def update(self, step: int = -1) -> None:
+        """Mask the gradients, clip them, and step; where the mask changes in training, the step's number is needed."""
+        if self.rewiring is not None:
+            self.rewiring.update(step, self.rate(step), self.optimise)
+            return
         self.masking.mask_gradients()
+        self.optimise()
+
+    def optimise(self) -> None:
+        """Clip the gradients, and step."""
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
         self.kernel()
@@ -111,7 +132,7 @@ class Run:
         """
         progress = self.progress
         self.net.train()
-        self.good = checkpoint.pack(self.net, self.optimizer, progress)
+        self.good = self.packed()
         saved = time.monotonic()
         every = int(self.recipe.evaluate) or end
         while progress.step < end and not self._out_of_patience():
@@ -119,16 +140,25 @@ class Run:
             self._took((yield range(progress.step, min(point, progress.step + STRETCH))))
             if progress.step == point:
                 self._point_of_curve()
-                self.good = checkpoint.pack(self.net, self.optimizer, progress)
+                self.good = self.packed()
             if time.monotonic() - saved > self.context.machine.checkpoint:
-                self._checkpoint(checkpoint.pack(self.net, self.optimizer, progress))
+                self._checkpoint(self.packed())
                 saved = time.monotonic()
             self.context.tell(step=progress.step, steps=end, loss=float(self._losses()[-1]))
-        self.masking.audit(self.optimizer, step=progress.step)
-        self.audits += 1
+        self._audit()
         best = self.recipe.select == "best" and progress.best
         final = progress.best if best else self.net.state_dict()
         return {name: value.detach().cpu().contiguous().clone() for name, value in final.items()}
+
+    def packed(self) -> Parts:
+        """A copy of everything that the rest of the training depends on."""
+        parts = checkpoint.pack(self.net, self.optimizer, self.progress)
+        return parts if self.rewiring is None else self.rewiring.pack(parts)
+
+    def _audit(self) -> None:
+        shadows = self.rewiring is not None and self.rewiring.method.dead == "shadow"
+        self.masking.audit(self.optimizer, step=self.progress.step, state="free" if shadows else "zero")
+        self.audits += 1
 
     def _took(self, losses: list[Tensor]) -> None:
         """The one look at the losses of a stretch."""
@@ -148,8 +178,7 @@ class Run:
     def _point_of_curve(self) -> None:
         """Audit the mask, and add validation and test scores and the mean training loss since the last point."""
         progress, recipe = self.progress, self.recipe
-        self.masking.audit(self.optimizer, step=progress.step)
-        self.audits += 1
+        self._audit()
         row: dict[str, float] = {
             "step": progress.step,
             "rate": self.rate(progress.step - 1),
@@ -158,6 +187,8 @@ class Run:
         for split in ("validation", "test") if recipe.validation else ("test",):
             score = evaluate(self.net, self.task, split, holdout=recipe.holdout, device=self.device)
             row |= {f"{split}_accuracy": score.accuracy, f"{split}_loss": score.loss}
+        if self.rewiring is not None:
+            row |= self.rewiring.row()
         if not finite([row]):  # The last update may have overflowed where no training loss shows it.
             self._diverged(progress.step - 1)
         progress.rows.append(row)
@@ -184,8 +215,11 @@ class Run:
 
     def restore(self, parts: Parts) -> None:
         """Go on from where everything was packed."""
-        self.progress = checkpoint.unpack(parts, self.net, self.optimizer)
+        header = {name: value for name, value in parts.header.items() if name != GROUP}
+        self.progress = checkpoint.unpack(dataclasses.replace(parts, header=header), self.net, self.optimizer)
         self.equip()
+        if self.rewiring is not None:
+            self.rewiring.restore(parts)
 
     def _checkpoint(self, parts: Parts) -> None:
         if self.context.scratch is not None:

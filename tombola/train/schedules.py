@@ -5,7 +5,7 @@ from typing import Protocol, Self, runtime_checkable
 
 from tombola.core.errors import Refused
 from tombola.core.plugin import plugin
-from tombola.train.times import Time, checked, in_steps
+from tombola.core.times import Time, checked, in_steps
 
 
 @runtime_checkable

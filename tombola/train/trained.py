@@ -15,6 +15,7 @@ from tombola.core.call import Call
 from tombola.core.errors import Damaged
 from tombola.core.layout import blank, shapes
 from tombola.core.lineage import Lineage
+from tombola.core.mask import Mask
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.text import parse
@@ -58,6 +59,8 @@ class Trained(Artifact):
     `scores` has test_accuracy, test_loss, train_accuracy, train_loss, and with a validation part validation_accuracy
     and validation_loss (accuracies as fractions), all of the weights given back. `checks` maps the name of a check to
     whether it held; a check that fails stops the training, so a result whose checks are not all true was altered.
+    If the mask changed in training, `rewired` is the last one, and `history` tells each change: its step, how many
+    weights died and came, how many live in each tensor, how many ever lived, and the mask's digest.
     """
 
     ticket: Ticket
@@ -69,7 +72,14 @@ class Trained(Artifact):
     scores: Mapping[str, float]
     checks: Mapping[str, bool]
     cost: Cost
+    rewired: Mask | None = None
+    history: tuple[Mapping[str, Any], ...] = ()
     lineage: Lineage = Lineage()
+
+    @property
+    def mask(self) -> Mask:
+        """What is alive at the end."""
+        return self.ticket.mask if self.rewired is None else self.rewired
 
     @property
     def test_accuracy(self) -> float:
@@ -79,7 +89,7 @@ class Trained(Artifact):
     @functools.cached_property
     def digest(self) -> str:
         """The digest of the final weights and the mask."""
-        return container.content_digest({"mask": self.ticket.mask.digest()}, self.weights)[:32]
+        return container.content_digest({"mask": self.mask.digest()}, self.weights)[:32]
 
     @property
     def key(self) -> str:
@@ -96,7 +106,8 @@ class Trained(Artifact):
 
     def numbers(self) -> dict[str, float]:
         """Scores, what its ticket keeps, and what the training took."""
-        return {**self.scores, **self.ticket.numbers(), **self.cost.numbers()}
+        explored = {"explored": self.history[-1]["explored"]} if self.history else {}
+        return {**self.scores, **self.mask.numbers(), **self.cost.numbers(), **explored}
 
     def proofs(self) -> dict[str, bool]:
         """The checks made inside the training."""
@@ -123,7 +134,11 @@ class Trained(Artifact):
         }
         groups = {f"ticket_{name}": members for name, members in inner.groups.items()}
         shared = frozenset(f"ticket_{name}" for name in inner.shared)
-        return Parts(header, {**groups, "trained": dict(self.weights)}, self.log, shared)
+        groups["trained"] = dict(self.weights)
+        if self.rewired is not None:
+            header["history"] = [dict(row) for row in self.history]
+            groups["rewired"] = {"bits": self.rewired.bits()}
+        return Parts(header, groups, self.log, shared)
 
     @classmethod
     def from_parts(cls, parts: Parts) -> "Trained":
@@ -133,7 +148,8 @@ class Trained(Artifact):
             Damaged: If something does not.
         """
         header = parts.header
-        inner = {name.removeprefix("ticket_"): group for name, group in parts.groups.items() if name != "trained"}
+        own = ("trained", "rewired")
+        inner = {name.removeprefix("ticket_"): group for name, group in parts.groups.items() if name not in own}
         try:
             ticket = Ticket.from_parts(Parts(header["ticket"], inner))
             weights = parts.groups["trained"]
@@ -150,6 +166,8 @@ class Trained(Artifact):
                 scores=_named(header, "scores", float, SCORES),
                 checks=_named(header, "checks", bool, ()),
                 cost=Cost(**header["cost"]),
+                rewired=_rewired(parts, ticket.mask),
+                history=tuple(header.get("history", ())),
                 lineage=Lineage.from_json(header["lineage"]),
             )
         except Damaged:
@@ -177,6 +195,13 @@ class Trained(Artifact):
             return cls.from_parts(parts)
         except Damaged as error:
             raise Damaged(f"{path}: {error}") from error
+
+
+def _rewired(parts: Parts, like: Mask) -> Mask | None:
+    """The last mask of a training that changed it, of the tensors that the ticket masks."""
+    if "rewired" not in parts.groups:
+        return None
+    return Mask.unpacked(parts.groups["rewired"]["bits"].numpy().tobytes(), like.shapes)
 
 
 def _named(header: Mapping[str, Any], name: str, kind: type, needed: tuple[str, ...]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tombola.core.errors import Refused
-from tombola.train.times import checked, in_steps
+from tombola.core.times import checked, in_steps
 
 
 @pytest.mark.parametrize(

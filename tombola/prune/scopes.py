@@ -1,24 +1,17 @@
-"""Rank and keep: the scopes, which say how density is shared, and `prune`, which keeps the best to the exact weight."""
+"""The scopes, which say how density is shared among the tensors."""
 
 import fnmatch
-import logging
-import math
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from tombola.core.errors import Refused
-from tombola.core.layout import Scores
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
-from tombola.core.select import keep_best
 from tombola.core.share import apportion, erk_wishes
+from tombola.prune.target import Rounding, target
 
-Rounding = Literal["ceil", "floor", "one_more"]
 Tensors = Literal["prunable", "all"]
 Share = tuple[tuple[str, ...], int]
-
-log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -104,107 +97,6 @@ class Erk:
         wishes = erk_wishes({name: tuple(mask[name].shape) for name in names})
         counts = apportion(wishes, caps, _without(total, spared, mask))
         return [((name,), counts[name]) for name in names]
-
-
-def prune(
-    mask: Mask, scores: Scores, *, keep: float | None = None, density: float | None = None, scope: Scope = Everywhere()
-) -> Mask:
-    """Keep the best-scoring weights among those still alive.
-
-    Weights are ranked within each group of `scope` (all tensors together by default). Dead weights stay dead, and ties
-    fall to the lower index, so the number kept is met exactly.
-
-    Args:
-        keep: Fraction of the living weights to keep. Either this or `density` is given.
-        density: Fraction of *all* weights to keep, not of the living ones.
-
-    Raises:
-        Refused: If more weights are asked for than are alive, or a score is not a number.
-
-    Example:
-        >>> import torch
-        >>> prune(Mask.dense({"w": (4,)}), {"w": torch.tensor([3.0, 1.0, 2.0, 0.0])}, density=0.5)["w"].tolist()
-        [True, False, True, False]
-    """
-    alive = dict(mask)
-    for names, count in scope.shares(mask, keep=keep, density=density):
-        alive.update(keep_best(mask, scores, names, count))
-    result = Mask(alive)
-    warn_of_collapse(result, before=mask)
-    return result
-
-
-def target(
-    living: int, size: int, *, keep: float | None, density: float | None, rounding: Rounding = "ceil", of: str = ""
-) -> int:
-    """How many weights stay, exactly: decimal fractions are taken as written, not as binary approximations.
-
-    Example:
-        >>> target(20, 20, keep=0.65, density=None), target(20, 20, keep=0.64, density=None, rounding="floor")
-        (13, 13)
-    """
-    where = f" of '{of}'" if of else ""
-    if (keep is None) == (density is None):
-        raise Refused("a cut takes either the fraction of the living weights to keep (keep) or a density, not both.")
-    if keep is not None:
-        if not 0 < keep <= 1:
-            raise Refused(
-                f"keep is {keep}. It is the fraction of the living weights that a cut keeps: above 0, up to 1."
-            )
-        pruned = (1 - Fraction(repr(float(keep)))) * living
-        if rounding == "floor":
-            return living - math.floor(pruned)
-        return max(0, living - math.ceil(pruned) - (1 if rounding == "one_more" and keep < 1 else 0))
-    assert density is not None
-    if not 0 < density <= 1:
-        raise Refused(f"density is {density}. It is the fraction of all weights to keep: above 0, up to 1.")
-    wanted = math.floor(Fraction(repr(float(density))) * size + Fraction(1, 2))
-    if wanted > living:
-        raise Refused(
-            f"density {density:.4f} asks for {wanted} weights{where}, only {living} are alive (density "
-            f"{living / size:.4f}). Pruning cannot revive weights."
-        )
-    return wanted
-
-
-def widened(mask: Mask, shapes: Mapping[str, tuple[int, ...]], scope: Scope) -> Mask:
-    """The mask with every parameter in it (alive where it was not), if the scope prunes all of them."""
-    if scope.tensors == "prunable":
-        return mask
-    return Mask({**Mask.dense(shapes), **mask}) if set(shapes) - set(mask) else mask
-
-
-def warn_of_collapse(mask: Mask, *, before: Mask) -> list[str]:
-    """The tensors that lost their last weight in a cut; each is warned of once, when it happens."""
-    collapsed = [name for name in mask if mask.kept_in(name) == 0 and before.kept_in(name) > 0]
-    for name in collapsed:
-        log.warning(
-            "layer collapse: '%s' has no weight left at density %.4g; prune less, or use scope per_layer() or erk().",
-            name,
-            mask.density,
-        )
-    return collapsed
-
-
-def weak_layers(mask: Mask) -> list[str]:
-    """What is wrong with a mask's layers, in words: those without a weight, and those with units that nothing reaches.
-
-    A unit (a row of a linear weight, a filter of a convolution) without a living weight gives a constant.
-
-    Example:
-        >>> import torch
-        >>> weak_layers(Mask({"w": torch.tensor([[True, False], [False, False]])}))
-        ["'w': 1 of 2 units have no living input"]
-    """
-    found: list[str] = []
-    for name in mask:
-        if mask.kept_in(name) == 0:
-            found.append(f"'{name}' has no weight left (layer collapse)")
-        elif mask[name].dim() > 1:
-            reached = mask[name].flatten(1).any(dim=1)
-            if not bool(reached.all()):
-                found.append(f"'{name}': {int((~reached).sum())} of {len(reached)} units have no living input")
-    return found
 
 
 def _split(mask: Mask, exclude: Sequence[str], *, field: str = "exclude") -> tuple[list[str], list[str]]:

@@ -1,0 +1,59 @@
+"""The calls of a lineage, made again from their texts, which may come from a file that somebody else wrote."""
+
+import inspect
+from collections.abc import Mapping
+
+from tombola.core.call import Call
+from tombola.core.canon import Keyed
+from tombola.core.errors import Refused, UnknownName
+from tombola.core.lineage import Event
+from tombola.core.plugin import is_plugin, registration_of
+from tombola.core.text import parse_call
+from tombola.find import carry, cut, cut_early, draw
+from tombola.study.step import Step
+from tombola.train.loop import train
+
+STEPS: Mapping[str, Step] = {one.name: one for one in (draw, train, cut, cut_early, carry)}
+ALIVE = "alive"
+_TAKES = {name: one.signature.parameters for name, one in STEPS.items()} | {
+    ALIVE: {"ticket": inspect.Parameter("ticket", inspect.Parameter.KEYWORD_ONLY)}
+}
+_KINDS = {n: n for n in ("arch", "task", "recipe", "seeds", "criterion", "scope")} | {"by": "move"}
+
+
+def recalled(event: Event) -> Call:
+    """The call of an event, made again from its text, with keys in the place of tickets and trained networks.
+
+    Raises:
+        Refused: If no such call can have been made; the text may come from a file that was tampered with.
+    """
+    try:
+        name, arguments = parse_call(event.call, _StandIn)
+    except UnknownName as error:
+        raise UnknownName(f"{error} If that is in a file of your own, name it: --use FILE.py.") from error
+    if name != event.function or name not in _TAKES:
+        raise Refused(f"'{event.call}' does not give {event.key}.")
+    known = {n: p.default is p.empty for n, p in _TAKES[name].items() if n != "context"}
+    if odd := [*(n for n in arguments if n not in known), *(n for n in known if known[n] and n not in arguments)]:
+        raise Refused(f"'{event.call}' is no call of {name}: look at '{odd[0]}'.")
+    for n, value in arguments.items():
+        if n in _KINDS:
+            fits = is_plugin(value) and registration_of(value).kind == _KINDS[n]
+        elif n in ("ticket", "trained"):
+            fits = isinstance(value, _StandIn) and value.key.startswith("train:") == (n == "trained")
+        else:
+            fits = type(value) in ((str,) if n == "restart" else (int, float))
+        if not fits:
+            raise Refused(f"'{event.call}' is no call of {name}: '{n}' is of the wrong kind.")
+    return Call(name, 1 if name == ALIVE else STEPS[name].version, arguments)
+
+
+class _StandIn(Keyed):
+    """A key in the place of the value that it stands for."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    @property
+    def key(self) -> str:
+        return self._key
