@@ -12,6 +12,8 @@ from benchmarks import (
     masked_step,
     masking,
     pipeline,
+    rewiring,
+    scoring,
     selection,
     studies,
     throughput,
@@ -35,11 +37,19 @@ TABLES: dict[str, tuple[str, Callable[[], list[str]]]] = {
         "A training step, in processor time of one thread, in turn with the step of a bare dense loop.",
         lambda: ratios(masked_step.measure(), masking.measure()),
     ),
+    "rewiring": (
+        "A change of the mask, in processor time of one thread, beside the training until the next one.",
+        lambda: ratios(rewiring.measure()),
+    ),
     "throughput": (
         "Ours beside the usual loader; ResNet-20 in wall time of whole processes, LeNet in processor time.",
         lambda: ratios(throughput.measure()),
     ),
     "data": ("Batches, in processor time of one core.", lambda: ratios(pipeline.measure())),
+    "scoring": (
+        "Global magnitude on ResNet-50, from weights to mask; memory counts the new mask, a quarter of the weights'.",
+        lambda: [*selection.HEAD, *scoring.measure()],
+    ),
     "thresholds": ("The exact global threshold.", lambda: [*selection.HEAD, *selection.measure()]),
     "tickets": ("A ticket's file.", lambda: [*ticket_file.HEAD, *ticket_file.measure()]),
     "find": ("What `find` adds to its trainings.", lambda: ratios(find_overhead.measure())),

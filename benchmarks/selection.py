@@ -65,7 +65,7 @@ def compare(size: int, threads: int) -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: 1 if number % 2 else -1]:
-            found[name].append(_cost(ways[name]))
+            found[name].append(cost(ways[name]))
     return found
 
 
@@ -80,7 +80,7 @@ def _joined(scores: Mapping[str, Tensor]) -> Tensor:
     return torch.cat([value.reshape(-1) for value in scores.values()])
 
 
-def _cost(way: Callable[[], object]) -> tuple[float, float]:
+def cost(way: Callable[[], object]) -> tuple[float, float]:
     """Wall time, and how far the highest resident memory during the call lies above what was resident before it."""
     ctypes.CDLL(None).malloc_trim(0)  # What an earlier call freed is not to be had for nothing.
     with open("/proc/self/clear_refs", "w") as file:

@@ -127,6 +127,36 @@ def test_find_by_densities_scope_criterion_restart_and_seed(run: Run):
     assert "seeds=seeds(seed=3)" in ticket.lineage.events[0].call and "criterion=random()" in ticket.lineage.last.call
 
 
+def test_find_before_training(run: Run):
+    early = ("--criterion", "snip", "--densities", "0.5", "0.2")
+    found = run(*FIND, *early, "--out", "snip.ticket", "--json").json["tickets"]
+    assert [(one["level"], round(one["density"], 2)) for one in found] == [(0, 1.0), (1, 0.5), (1, 0.2)]
+    ticket = Ticket.load("snip.ticket")
+    assert [event.function for event in ticket.lineage] == ["draw", "cut_early"] and verify(ticket).ok
+    after = run(*FIND, *early, "--moment", "after", "--json").json["tickets"]
+    assert [one["level"] for one in after] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "functions"),
+    [
+        (("--levels", "0", "--rewire", "gradual(density=0.3, every=2)"), ["draw", "train", "cut"]),
+        (
+            (*("--criterion", "random", "--moment", "before", "--densities", "0.3"), "--rewire", "rigl(every=2)"),
+            ["draw", "cut_early", "train", "cut"],
+        ),
+    ],
+    ids=["gradual", "rigl"],
+)
+def test_find_writes_the_mask_that_a_training_ended_with(run: Run, words: tuple[str, ...], functions: list[str]):
+    recipe = RECIPE.replace(")", f", rewire={words[-1]})")
+    found = run(*FIND[:3], "--recipe", recipe, *words[:-2], "--out", "a.ticket", "--json").json["tickets"]
+    ticket = Ticket.load("a.ticket")
+    assert [event.function for event in ticket.lineage] == functions
+    assert ticket.mask.kept == found[-1]["kept"] == round(0.3 * ticket.mask.size)
+    assert run("verify", "a.ticket", "--json").json["ok"]
+
+
 def test_find_by_the_tasks_own_recipe_needs_no_words(run: Run, monkeypatch: pytest.MonkeyPatch):
     asked: list[Any] = []
     commands = importlib.import_module("tombola.commands.tickets")
@@ -213,7 +243,7 @@ def test_list(run: Run):
 
 
 def test_list_names_the_shipped_studies(run: Run):
-    assert re.search(r"^study +lenet_mnist, quickstart *$", run("list").out, re.MULTILINE)
+    assert re.search(r"^study +lenet_mnist, quickstart, rivals *$", run("list").out, re.MULTILINE)
     text = run("list", "study").out
     assert "quickstart(levels=10, keep=0.65," in text and "A winning ticket on digits" in text
     for entry in run("list", "study", "--json").json["study"]:
@@ -373,8 +403,21 @@ def test_a_place_that_cannot_be_written_is_found_before_the_training(run: Run, m
     assert not pathlib.Path("runs").exists()
 
 
+ROUGH, RIGL = "quickstart(precision=bfloat16)", "quickstart(rewire=rigl())"
+
+
 @pytest.mark.parametrize(
-    "words", [("--keep", "0"), ("--restart", "x"), ("--machine", "machine(threads=0)")], ids=" ".join
+    "words",
+    [
+        ("--keep", "0"),
+        ("--restart", "x"),
+        ("--moment", "x"),
+        ("--machine", "machine(threads=0)"),
+        ("--scope", "nm(m=7)"),
+        ("--criterion", "obd", "--recipe", ROUGH),
+        ("--levels", "0", "--recipe", RIGL),
+    ],
+    ids=" ".join,
 )
 def test_what_can_be_known_is_refused_before_the_training(run: Run, words: tuple[str, str]):
     complaint(run(*FIND, *words), 2)

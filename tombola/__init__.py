@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from tombola.core.seeds import numbers as numbers
     from tombola.core.text import parse as parse
     from tombola.core.ticket import Ticket as Ticket
+    from tombola.core.verdict import Verdict as Verdict
     from tombola.criteria.magnitude import Magnitude as Magnitude
     from tombola.find import carry as carry
     from tombola.find import cut as cut
+    from tombola.find import cut_early as cut_early
     from tombola.find import draw as draw
     from tombola.find import find as find
     from tombola.probes.anatomy import anatomy as anatomy
@@ -62,8 +64,8 @@ if TYPE_CHECKING:
     from tombola.train.evaluate import evaluate as evaluate
     from tombola.train.loop import train as train
     from tombola.train.recipe import Recipe as Recipe
+    from tombola.train.recipe import longer as longer
     from tombola.train.trained import Trained as Trained
-    from tombola.verify import Verdict as Verdict
     from tombola.verify import verify as verify
 
 _HOMES = {
@@ -77,8 +79,9 @@ _HOMES = {
     "tombola.core.seeds": ("Seeds", "numbers"),
     "tombola.core.text": ("parse",),
     "tombola.core.ticket": ("Ticket",),
+    "tombola.core.verdict": ("Verdict",),
     "tombola.criteria.magnitude": ("Magnitude",),
-    "tombola.find": ("carry", "cut", "draw", "find"),
+    "tombola.find": ("carry", "cut", "cut_early", "draw", "find"),
     "tombola.probes.anatomy": ("anatomy",),
     "tombola.proof": ("prove",),
     "tombola.prune": ("Erk", "Everywhere", "PerLayer", "prune"),
@@ -92,9 +95,9 @@ _HOMES = {
     "tombola.study.store": ("Store",),
     "tombola.train.evaluate": ("evaluate",),
     "tombola.train.loop": ("train",),
-    "tombola.train.recipe": ("Recipe",),
+    "tombola.train.recipe": ("Recipe", "longer"),
     "tombola.train.trained": ("Trained",),
-    "tombola.verify": ("Verdict", "verify"),
+    "tombola.verify": ("verify",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)

@@ -17,15 +17,15 @@ from tombola.core.mask import Mask
 from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
-from tombola.core.ticket import Restart, Ticket
+from tombola.core.ticket import RESTARTS, Restart, Ticket
 from tombola.criteria.magnitude import Magnitude
-from tombola.prune import Everywhere, Scope, in_rounds, prune, widened
+from tombola.prune import Everywhere, Scope, in_rounds, widened
 from tombola.study.step import Context, now, step
 from tombola.train import fleet
 from tombola.train.cost import cost_of
 from tombola.train.examples import Examples
 from tombola.train.loop import train
-from tombola.train.network import Network
+from tombola.train.network import Network, no_curvature
 from tombola.train.recipe import Recipe
 from tombola.train.run import Run, threads
 from tombola.train.trained import Trained
@@ -56,7 +56,9 @@ def find(
             once; "" is the criterion's own habit.
         call: How steps are run: `now`, or a `Store`, which remembers.
     """
-    check_cuts(arch, task.io, scope=scope, keep=keep, densities=densities)
+    check_cuts(arch, task.io, recipe, criterion=criterion, scope=scope, keep=keep, densities=densities)
+    check_word("moment", moment, ("", "before", "after"))
+    check_word("restart", restart, RESTARTS)
     ticket = call(draw, arch=arch, task=task, recipe=recipe, seeds=seeds)
     yield ticket
     if (moment or habits_of(criterion).moment) == "before":
@@ -64,8 +66,9 @@ def find(
             given = {"criterion": criterion, "scope": scope, "density": density, "seeds": seeds}
             yield call(cut_early, ticket=ticket, task=task, recipe=recipe, **given)
         return
-    for size in [{"density": density} for density in densities] or [{"keep": keep}] * levels:
-        trained = call(train, ticket=ticket, task=task, recipe=recipe, seeds=seeds)
+    for level, size in enumerate([{"density": density} for density in densities] or [{"keep": keep}] * levels):
+        how = recipe if level else on_dense(recipe)
+        trained = call(train, ticket=ticket, task=task, recipe=how, seeds=seeds)
         ticket = call(cut, trained=trained, criterion=criterion, scope=scope, restart=restart, **size)
         yield ticket
 
@@ -120,16 +123,26 @@ def cut(
     Raises:
         Refused: If more weights are asked for than are alive, or none can be scored.
     """
+    check_word("restart", restart, RESTARTS)
+    check_plugins(criterion, scope)
     ticket = trained.ticket
+    if restart == "weights" and ticket.restart != "weights":
+        raise Refused(
+            f"{ticket!r} restarted from trained weights (restart='{ticket.restart}'): the values of its rewind point "
+            f"are gone. Cut it with restart='{ticket.restart}', or go back to a ticket of restart='weights'."
+        )
     parameters = {name: tuple(value.shape) for name, value in trained.module().named_parameters()}
     living = widened(trained.mask, parameters, scope)
     examples = Examples(trained.task, trained.recipe, trained.seeds, torch.device(context.machine.device))
-    net = _seen(ticket, living, trained.weights, examples)
+    grown = trained.rewired is not None and trained.recipe.rewire.dead == "zero"  # From zero, whatever the ticket has.
+    first = ticket.masked() if grown else ticket.weights
+    net = _seen(ticket, living, trained.weights, first, examples)
     with threads(context.machine):
         mask = in_rounds(net, criterion, keep=keep, density=density, scope=scope)
     if restart == "weights":
-        weights = ticket.weights if mask <= widened(ticket.mask, parameters, scope) else ticket.needs_all("cut")
-        return ticket.rebuilt(mask=mask, weights=weights, lineage=trained.lineage)
+        if not mask <= widened(ticket.mask, parameters, scope):
+            ticket.needs_all("cut")
+        return _kept(ticket, mask).rebuilt(lineage=trained.lineage)
     return ticket.rebuilt(
         mask=mask, weights=mask.apply(trained.weights), restart=restart, holding="alive", lineage=trained.lineage
     )
@@ -157,19 +170,29 @@ def cut_early(
     Raises:
         Refused: If more weights are asked for than are alive, or none can be scored.
     """
+    check_plugins(criterion, scope)
     if ticket.io != task.io:
         raise Refused(f"{ticket!r} is a network for {ticket.io}; {task} needs {task.io}. Transplant the ticket first.")
     examples = Examples(task, recipe, seeds, torch.device(context.machine.device))
     parameters = {name: tuple(value.shape) for name, value in blank(ticket.arch, ticket.io).named_parameters()}
-    net = _seen(ticket, widened(ticket.mask, parameters, scope), ticket.weights, examples)
+    living = widened(ticket.mask, parameters, scope)
+    net = _seen(ticket, living, ticket.weights, ticket.weights, examples)
     with threads(context.machine):
-        return ticket.rebuilt(mask=in_rounds(net, criterion, keep=keep, density=density, scope=scope))
+        return _kept(ticket, in_rounds(net, criterion, keep=keep, density=density, scope=scope))
 
 
-def _seen(ticket: Ticket, living: Mask, state: Mapping[str, Tensor], examples: Examples) -> Network:
-    """What a criterion sees of a network that began as this ticket."""
-    of = {"arch": ticket.arch, "io": ticket.io, "first": ticket.weights}
+def _seen(
+    ticket: Ticket, living: Mask, state: Mapping[str, Tensor], first: Mapping[str, Tensor], examples: Examples
+) -> Network:
+    """What a criterion sees of a network that began with these weights."""
+    of = {"arch": ticket.arch, "io": ticket.io, "first": first}
     return Network(state, living, examples=examples, device=examples.device, **of)
+
+
+def _kept(ticket: Ticket, mask: Mask) -> Ticket:
+    """The ticket with another mask; one that holds its survivors only, holds those of the new mask."""
+    weights = mask.apply(ticket.weights) if ticket.holding == "alive" else ticket.weights
+    return ticket.rebuilt(mask=mask, weights=weights)
 
 
 @step("carry")
@@ -178,19 +201,53 @@ def carry(ticket: Ticket, by: Any) -> Ticket:
     return by(ticket)
 
 
+def check_plugins(criterion: Criterion, scope: Scope) -> None:
+    """Refuse what is no criterion or no scope, such as the class of one."""
+    for what, value, kind in (("criterion", criterion, Criterion), ("scope", scope, Scope)):
+        if isinstance(value, type) or not isinstance(value, kind):
+            raise Refused(
+                f"{what} is {value!r}. Give a plug-in, such as Magnitude() or Everywhere(); a text by parse()."
+            )
+
+
+def check_word(what: str, word: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is none of those known."""
+    if word not in known:
+        raise Refused(f"{what} is {word!r}. It is one of {', '.join(map(repr, known))}.")
+
+
+def on_dense(recipe: Recipe) -> Recipe:
+    """How the dense ticket of a search is trained: without rewiring, where that moves the weights of sparse tickets."""
+    return dataclasses.replace(recipe, rewire=Static()) if recipe.rewire.begins == "sparse" else recipe
+
+
 def check_cuts(
-    arch: Arch, io: Interface, *, scope: Scope, keep: float = 0.8, densities: tuple[float, ...] = ()
+    arch: Arch,
+    io: Interface,
+    recipe: Recipe,
+    *,
+    criterion: Criterion,
+    scope: Scope,
+    keep: float = 0.8,
+    densities: tuple[float, ...] = (),
 ) -> None:
     """Refuse now what a cut would refuse after hours of training.
 
     Raises:
-        Refused: If the densities rise, or the scope cannot cut the dense network so.
+        Refused: If the densities rise, the scope cannot cut the dense network so, or the criterion needs second
+            derivatives where the recipe's numbers are too rough for them.
     """
+    check_plugins(criterion, scope)
+    if isinstance(densities, float):
+        raise Refused(f"densities is {densities}. Give one for each level: densities=({densities},).")
+    if habits_of(criterion).order == 2 and recipe.precision != "float32":
+        raise no_curvature(recipe.precision)
     if list(densities) != sorted(densities, reverse=True):
         raise Refused(f"densities {densities} rise. Pruning cannot revive weights: give them from high to low.")
     parameters = {name: tuple(value.shape) for name, value in blank(arch, io).named_parameters()}
     dense = widened(dense_mask(arch, io), parameters, scope)
-    scope.shares(dense, keep=None if densities else keep, density=densities[0] if densities else None)
+    for density in densities or (None,):
+        scope.shares(dense, keep=keep if density is None else None, density=density)
 
 
 def ladder(mask: Mask, scope: Scope, *, keep: float, levels: int) -> Iterator[float]:
@@ -202,7 +259,8 @@ def ladder(mask: Mask, scope: Scope, *, keep: float, levels: int) -> Iterator[fl
     """
     equal = {name: torch.zeros(shape) for name, shape in mask.shapes.items()}
     for _ in range(levels):
-        mask = prune(mask, equal, keep=keep, scope=scope)
+        shares = scope.shares(mask, keep=keep, density=None)
+        mask = Mask.taking({**mask, **scope.chosen(mask, equal, shares)})  # Counted only: it need not work.
         yield mask.density
 
 

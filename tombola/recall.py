@@ -9,6 +9,7 @@ from tombola.core.errors import Refused, UnknownName
 from tombola.core.lineage import Event
 from tombola.core.plugin import is_plugin, registration_of
 from tombola.core.text import parse_call
+from tombola.core.ticket import RESTARTS
 from tombola.find import carry, cut, cut_early, draw
 from tombola.study.step import Step
 from tombola.train.loop import train
@@ -42,7 +43,7 @@ def recalled(event: Event) -> Call:
         elif n in ("ticket", "trained"):
             fits = isinstance(value, _StandIn) and value.key.startswith("train:") == (n == "trained")
         else:
-            fits = type(value) in ((str,) if n == "restart" else (int, float))
+            fits = value in RESTARTS if n == "restart" else type(value) in (int, float)
         if not fits:
             raise Refused(f"'{event.call}' is no call of {name}: '{n}' is of the wrong kind.")
     return Call(name, 1 if name == ALIVE else STEPS[name].version, arguments)

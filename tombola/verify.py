@@ -5,7 +5,6 @@ the lineage is whole (every key is the key of its text), and a ticket that was r
 that its seed draws. With parents (files or a store): each cut and each move is done again from what it was made of, so
 the mask is nested and exact and survivors equal the rewind point bit for bit. By replay: every call is run again."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,37 +23,12 @@ from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse_call, references
 from tombola.core.ticket import CUTS, Ticket
-from tombola.prune import Erk, Everywhere, target
+from tombola.core.verdict import Check, Verdict
+from tombola.prune import Erk, Everywhere, Igq, target
 from tombola.recall import ALIVE, STEPS, recalled
 from tombola.study.step import now
 from tombola.study.store import Store
 from tombola.train.trained import Trained
-
-
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """One thing that was looked at, whether it held, and what was seen."""
-
-    name: str
-    ok: bool
-    detail: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """All checks of one ticket or trained network; `ok` only if every one held."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every check held."""
-        return all(check.ok for check in self.checks)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"ok": self.ok, "checks": [dataclasses.asdict(check) for check in self.checks]}
-
 
 Subject = Ticket | Trained
 
@@ -131,6 +105,10 @@ def _content(value: Subject) -> Iterator[Check]:
         last = value.mask
         yield _all("trained values are finite", value.weights, lambda _, v: bool(torch.isfinite(v).all()))
         yield _all("trained dead weights are zero", value.weights, lambda n, v: n not in last or _zero(v[~last[n]]))
+        if value.history:
+            told = (value.history[-1].get("kept"), value.history[-1].get("mask"))
+            held = told == ([last.kept_in(name) for name in last], last.digest()[:16])
+            yield Check("the history of masks ends in the last one", held, f"{len(value.history)} changes")
         failed = [name for name, held in value.checks.items() if not held]
         yield Check("checks of the training held", not failed, ", ".join(failed) or f"{len(value.checks)} checks")
     try:
@@ -166,7 +144,7 @@ def _counted(ticket: Ticket) -> Check | None:
         scope = call.arguments.get("scope", Everywhere())
         if call.function == "train" and call.arguments["recipe"].rewire != Static():
             return None
-        if call.function == "carry" or not isinstance(scope, Everywhere | Erk) or scope.tensors != "prunable":
+        if call.function == "carry" or not isinstance(scope, Everywhere | Erk | Igq) or scope.tensors != "prunable":
             return None
         if call.function in CUTS:
             keep, density = call.arguments.get("keep"), call.arguments.get("density")
@@ -273,9 +251,9 @@ def _again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Itera
         yield rewound
     if event.function == "cut_early":
         yield _nested(event, result, arguments["ticket"].mask)
-        yield _all(
-            f"untouched: {event.key}", result.weights, lambda n, v: _same_bits(v, arguments["ticket"].weights[n])
-        )
+        source = arguments["ticket"]
+        before = result.mask.apply(source.weights) if source.holding == "alive" else source.weights
+        yield _all(f"untouched: {event.key}", result.weights, lambda n, v: _same_bits(v, before[n]))
     try:
         made = arguments["ticket"].alive() if event.function == ALIVE else STEPS[event.function].function(**arguments)
     except (Refused, Failed, Damaged) as error:
@@ -306,5 +284,5 @@ def _replay(value: Subject, call: Any) -> Iterator[Check]:
             return
     last = results.get(value.lineage.last.key)
     if isinstance(value, Trained) and isinstance(last, Trained):
-        same = (dict(last.scores), last.log) == (dict(value.scores), value.log)
+        same = (dict(last.scores), last.log, last.history) == (dict(value.scores), value.log, value.history)
         yield Check("replay: scores and curve", same, f"test accuracy {last.test_accuracy:.4f}")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tombola.core.errors import Refused
-from tombola.core.share import apportion, erk_wishes
+from tombola.core.share import apportion, erk_wishes, igq_wishes
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,29 @@ def test_erk_by_hand():
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     assert apportion(wishes, sizes, 99) == {"conv": 25, "linear": 74}
     assert apportion(wishes, sizes, 990) == {"conv": 350, "linear": 640}  # The linear layer is full.
+
+
+def test_igq_by_hand():
+    """F = 1/10 makes 1 / (1/10 + 1/10) = 5 of 10 weights, and 1 / (1/10 + 1/90) = 9 of 90."""
+    sizes = {"a": 10, "b": 90}
+    assert igq_wishes(sizes, sizes, 14) == pytest.approx({"a": 5, "b": 9}, rel=1e-12)
+    assert igq_wishes(sizes, sizes, 100) == pytest.approx({"a": 10, "b": 90}, rel=1e-12)
+    assert igq_wishes(sizes, {"a": 3, "b": 90}, 14) == pytest.approx({"a": 3, "b": 11}, rel=1e-12)
+    assert sum(igq_wishes(sizes, sizes, 0).values()) <= 0.5
+    assert igq_wishes({}, {}, 0) == {}
+    assert igq_wishes({"a": 0, "b": 90}, {"a": 0, "b": 90}, 9) == pytest.approx({"a": 0, "b": 9})
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**8), st.floats(0, 1)), min_size=1, max_size=8), st.floats(0, 1))
+def test_igq_meets_the_total_with_one_force(tensors: list[tuple[int, float]], fraction: float):
+    sizes = {str(i): size for i, (size, _) in enumerate(tensors)}
+    caps = {str(i): round(size * living) for i, (size, living) in enumerate(tensors)}
+    total = round(fraction * sum(caps.values()))
+    wishes = igq_wishes(sizes, caps, total)
+    if total:
+        assert sum(wishes.values()) == pytest.approx(total, rel=1e-9)
+        forces = [1 / wishes[n] - 1 / sizes[n] for n in sizes if 0 < wishes[n] < caps[n]]
+        assert forces == pytest.approx(forces[:1] * len(forces), rel=1e-6, abs=1e-9)
+    counts = apportion(wishes, caps, total)
+    assert sum(counts.values()) == total
+    assert all(abs(counts[n] - wishes[n]) < 1.001 for n in sizes) or not total

@@ -77,7 +77,7 @@ def test_every_file_that_it_names_is_there() -> None:
 
 @pytest.mark.slow
 def test_the_plugin_is_used_by_its_file(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "lamp.py").write_text(PLUGIN)
-    assert (tmp_path / "lamp.py").name in COMMANDS[2][0]
+    (tmp_path / "relative.py").write_text(PLUGIN)
+    assert (tmp_path / "relative.py").name in COMMANDS[2][0]
     _, verified = run(COMMANDS[2], tmp_path)
-    assert "criterion=lamp()" in verified
+    assert "criterion=relative()" in verified

@@ -54,19 +54,19 @@ def test_the_first_file_runs_and_what_two_settings_share_runs_once(capsys: pytes
 
 
 def test_the_step_of_ones_own_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    found = tombola(capsys, "run", "overlap.py(levels=1)", "--workers", "1")
+    found = tombola(capsys, "run", "common.py(levels=1)", "--workers", "1")
     (row,) = found["rows"]
     assert row["labels"] == {"level": 1}
-    assert f"    1   {row['numbers']['overlap']:.4f}\n" in GUIDE
+    assert f"    1   {row['numbers']['common']:.4f}\n" in GUIDE
 
 
 def test_the_notebook_loads_what_the_study_ran(capsys: pytest.CaptureFixture[str]) -> None:
     notebook = [body for word, body in FENCES if "continuation" in word]
     assert len(notebook) == 2
-    tombola(capsys, "run", "overlap.py(levels=2)", "--workers", "1")
+    tombola(capsys, "run", "common.py(levels=2)", "--workers", "1")
     before = Store("runs").keys()
     names: dict[str, Any] = {"__name__": "notebook"}
-    exec(FILES["overlap.py"] + "".join(notebook), names)
+    exec(FILES["common.py"] + "".join(notebook), names)
     assert Store("runs").keys() == before and names["ticket"].level == 1
     assert names["made"].keys() < set(before)
 

@@ -15,7 +15,7 @@ from tombola.core.text import parse
 from tombola.find import draw
 from tombola.tasks.digits import Digits
 from tombola.train.optimizers import Sgd
-from tombola.train.recipe import Recipe
+from tombola.train.recipe import Recipe, longer
 from tombola.train.schedules import Cosine, StepDecay
 
 POINTS = Points()  # 23 training examples.
@@ -150,3 +150,39 @@ def test_every_recipe_is_found_by_its_name():
         recipe = parse("recipe", entry.name)
         assert isinstance(recipe, Recipe) and parse("recipe", str(recipe)) == recipe
     assert isinstance(parse("recipe", "lenet"), recipes.LeNet)
+
+
+def test_a_longer_training_has_all_its_times_drawn_out():
+    recipe = Recipe(steps="20ep", warmup=30, schedule=StepDecay(at=("7.5ep", 100, "33it"), factor=0.5), rewind="1ep")
+    found = longer(recipe, 5)
+    assert found == dataclasses.replace(
+        recipe, steps="100ep", warmup=150, schedule=StepDecay(at=("37.5ep", 500, "165it"), factor=0.5)
+    )
+    assert parse("recipe", str(found)) == found
+    assert longer(longer(recipe, 3), 1 / 4 * 2).steps == "30ep"
+
+
+@pytest.mark.parametrize(
+    ("steps", "factor", "expected"),
+    [
+        ("10ep", 0.1, "1ep"), ("1ep", 0.5, "0.5ep"), ("85ep", 1.5, "127.5ep"), ("3it", 0.5, "2it"), (3, 0.5, 2),
+        (4, 2.5, 10), ("0.3ep", 3, "0.9ep"), ("1ep", 1, "1ep"), (7, 1.1, 8),
+    ],
+)  # fmt: skip
+def test_times_by_a_factor_by_hand(steps: int | str, factor: float, expected: int | str):
+    assert longer(Recipe(steps=steps), factor).steps == expected
+
+
+def test_rates_of_a_longer_training_are_those_of_the_shorter_one():
+    short = Recipe(steps="8ep", batch=5, validation=0.0, warmup="1ep", schedule=StepDecay(at=("2ep", 20)))
+    one, five = short.in_steps(POINTS), longer(short, 5).in_steps(POINTS)
+    assert five.steps == 5 * one.steps
+    assert [five.rate(5 * step + 4) for step in range(40)] == pytest.approx([one.rate(step) for step in range(40)])
+    smooth = Recipe(steps=8, schedule=Cosine())
+    assert longer(smooth, 3).rate(12) == smooth.rate(4)
+
+
+@pytest.mark.parametrize("factor", [0, -1.0, float("nan"), float("inf")])
+def test_a_factor_that_is_none_is_refused(factor: float):
+    with pytest.raises(Refused, match="times as long is asked for. The factor is above 0."):
+        longer(Recipe(), factor)

@@ -11,6 +11,7 @@ import torch
 
 from tests.train.toys import IMAGES, Convs, Points, bare_loop, same
 from tombola.archs.mlp import Mlp
+from tombola.core.errors import Refused
 from tombola.core.layout import Arch, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.seeds import Seeds
@@ -23,7 +24,7 @@ from tombola.train.loop import train
 from tombola.train.optimizers import Sgd
 from tombola.train.recipe import Recipe
 from tombola.train.run import Run
-from tombola.train.schedules import StepDecay
+from tombola.train.schedules import Cosine, StepDecay
 
 POINTS, MLP = Points(), Mlp(hidden=(8,))
 MOMENTUM = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, "fused": True}
@@ -157,3 +158,11 @@ def test_no_level_changes_the_ticket_it_came_from():
     ticket = cut(trained, keep=0.5)
     train(ticket, IMAGES, recipe)
     assert same(dict(dense.weights), before) and same(dict(trained.weights), after)
+
+
+def test_fine_tuning_at_no_rate_is_refused():
+    """A cosine ends at zero: all that follows would train nothing, and look like fine-tuning."""
+    ticket = draw(Mlp(hidden=(4,)), IMAGES, Recipe(steps=200, batch=6, validation=0.0)).rebuilt(restart="fine-tune")
+    with pytest.raises(Refused, match="nothing would move"):
+        train(ticket, IMAGES, Recipe(steps=200, batch=6, schedule=Cosine(), validation=0.0))
+    train(ticket, IMAGES, Recipe(steps=200, batch=6, schedule=Cosine(floor=0.01), validation=0.0))

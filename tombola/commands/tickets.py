@@ -1,6 +1,7 @@
 """`tombola find`, `show`, `verify`, `carry`, `train`: what is done with tickets."""
 
 import contextlib
+import dataclasses
 import pathlib
 import time
 from typing import Any
@@ -10,10 +11,11 @@ from rich.table import Table
 from tombola.commands.shared import PLAIN, chosen_machine, print_json
 from tombola.core.errors import Damaged, Refused
 from tombola.core.files import check_writable
+from tombola.core.rewire import Rewire
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse
 from tombola.core.ticket import Ticket
-from tombola.find import check_cuts
+from tombola.find import check_cuts, cut, on_dense
 from tombola.find import find as find_tickets
 from tombola.prune import weak_layers
 from tombola.report.card import densities_table, level_line, levels_table, lineage_table
@@ -33,10 +35,14 @@ def find(asked: Find) -> int:
     criterion, scope, seeds = parse("criterion", asked.criterion), parse("scope", asked.scope), Seeds(asked.seed)
     if asked.restart not in ("weights", "rate", "fine-tune"):
         raise Refused(f"--restart is '{asked.restart}'. It is weights, rate or fine-tune.")
+    if asked.moment not in ("", "before", "after"):
+        raise Refused(f"--moment is '{asked.moment}'. It is before or after (training).")
     if asked.levels < 0:
         raise Refused(f"--levels is {asked.levels}. It is the number of cuts, 0 or more.")
     machine = chosen_machine(asked.machine)
-    check_cuts(arch, task.io, scope=scope, keep=asked.keep, densities=asked.densities)
+    given: dict[str, Any] = {"criterion": criterion, "scope": scope, "keep": asked.keep, "densities": asked.densities}
+    check_cuts(arch, task.io, recipe, **given)
+    _check_rewiring(recipe.rewire, asked)
     if asked.out:
         check_writable(asked.out)
     levels = len(asked.densities) or asked.levels
@@ -50,15 +56,18 @@ def find(asked: Find) -> int:
             task,
             recipe,
             levels=levels,
-            criterion=criterion,
-            scope=scope,
-            keep=asked.keep,
-            densities=asked.densities,
+            **given,
             restart=asked.restart,  # type: ignore[arg-type]
+            moment=asked.moment,  # type: ignore[arg-type]
             seeds=seeds,
             call=call,
         ):
-            trained: Trained = call(train_ticket, ticket=ticket, task=task, recipe=recipe, seeds=seeds)
+            how = on_dense(recipe) if ticket.density == 1 else recipe
+            trained: Trained = call(train_ticket, ticket=ticket, task=task, recipe=how, seeds=seeds)
+            if trained.rewired is not None:
+                # With the mask that came out of the training.
+                ticket = call(cut, trained=trained, keep=1.0, restart=asked.restart)
+            assert ticket is not None
             found.append(_level(ticket, trained, found))
             if not asked.json:
                 live.console.print(level_line(found[-1]), highlight=False)
@@ -75,14 +84,29 @@ def find(asked: Find) -> int:
     return 0
 
 
+def _check_rewiring(rewire: Rewire, asked: Find) -> None:
+    """Whether levels are asked for where the method needs them, and none where it prunes by itself."""
+    prunes = "density" in {field.name for field in dataclasses.fields(rewire)}  # type: ignore[arg-type]
+    if rewire.begins == "sparse" and not (asked.levels or asked.densities):
+        raise Refused(
+            f"{rewire} moves the weights of sparse tickets, and no level is asked for. Add one that is cut at random "
+            "before training, say: --criterion random --moment before --scope erk --densities 0.1"
+        )
+    further = asked.densities or asked.levels if rewire.begins == "dense" else asked.levels and not asked.densities
+    if prunes and further:
+        raise Refused(f"{rewire} prunes inside the training: ask for no further level, --levels 0.")
+
+
 def _level(ticket: Ticket, trained: Trained, before: list[dict[str, Any]]) -> dict[str, Any]:
+    level, mask = trained.ticket.level, trained.mask
+    dense = trained.test_accuracy if mask.density == 1 else None
     return {
-        "level": ticket.level,
-        "density": ticket.density,
-        "kept": ticket.mask.kept,
-        "size": ticket.mask.size,
+        "level": level,
+        "density": mask.density,
+        "kept": mask.kept,
+        "size": mask.size,
         "test_accuracy": trained.test_accuracy,
-        "dense_test_accuracy": before[0]["test_accuracy"] if before else trained.test_accuracy,
+        "dense_test_accuracy": before[0]["dense_test_accuracy"] if before else dense,
         "test_loss": trained.scores["test_loss"],
         "validation_accuracy": trained.scores.get("validation_accuracy"),
         **trained.cost.numbers(),
@@ -95,49 +119,53 @@ def _level(ticket: Ticket, trained: Trained, before: list[dict[str, Any]]) -> di
 def show(asked: Show) -> int:
     """`tombola show`: the card of a ticket or of a trained network."""
     value = opened(asked.file)
-    ticket = value.ticket if isinstance(value, Trained) else value
+    ticket, mask = value.ticket if isinstance(value, Trained) else value, value.mask
     layers = [
         {
             "name": n,
             "shape": list(m.shape),
-            "kept": ticket.mask.kept_in(n),
+            "kept": mask.kept_in(n),
             "size": m.numel(),
-            "density": ticket.mask.kept_in(n) / m.numel(),
+            "density": mask.kept_in(n) / m.numel(),
         }
-        for n, m in ticket.mask.items()
+        for n, m in mask.items()
     ]
     card = {
         "arch": str(ticket.arch),
         "task": ticket.task,
         "recipe": ticket.recipe,
         "data": ticket.data,
-        "density": ticket.density,
-        "kept": ticket.mask.kept,
-        "size": ticket.mask.size,
+        "density": mask.density,
+        "kept": mask.kept,
+        "size": mask.size,
         "level": ticket.level,
         "step": ticket.step,
         "restart": ticket.restart,
         "weights": ticket.holding,
         "key": value.key,
-        "warnings": weak_layers(ticket.mask),
+        "warnings": weak_layers(mask),
         "lineage": [{"call": event.call, "key": event.key} for event in value.lineage],
         "layers": layers,
     }
     if isinstance(value, Trained):
         card |= {"scores": dict(value.scores), "checks": dict(value.checks), "seeds": str(value.seeds)}
+        if value.rewired is not None:
+            rewiring = {"rewire": str(value.recipe.rewire), "explored": value.history[-1]["explored"]}
+            card |= {**rewiring, "changes": len(value.history), "started from density": ticket.density}
     if asked.json:
         print_json(card)
         return 0
     PLAIN.print(f"{value!r}")
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("arch", "task", "recipe", "step", "restart", "weights", "key"):
-        facts.add_row(name, str(card[name]))
-    facts.add_row("kept", f"{card['kept']:,} of {card['size']:,} weights, density {ticket.density:.4g}")
+    for name in ("arch", "task", "recipe", "step", "restart", "weights", "key", "rewire", "changes", "explored"):
+        if name in card:
+            facts.add_row(name, str(card[name]))
+    facts.add_row("kept", f"{card['kept']:,} of {card['size']:,} weights, density {mask.density:.4g}")
     for name, score in value.scores.items() if isinstance(value, Trained) else ():
         facts.add_row(name.replace("_", " "), f"{score:.4f}")
     PLAIN.print(facts)
     PLAIN.print()
-    PLAIN.print(densities_table(ticket))
+    PLAIN.print(densities_table(mask))
     for warning in card["warnings"]:
         PLAIN.print(f"warning: {warning}")
     PLAIN.print("\nlineage")
@@ -207,7 +235,7 @@ def train(asked: Train) -> int:
         trained.save(asked.out)
     result = {
         **trained.scores,
-        "density": ticket.density,
+        "density": trained.mask.density,
         **trained.cost.numbers(),
         "checks": dict(trained.checks),
         "key": trained.key,

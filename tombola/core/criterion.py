@@ -24,7 +24,9 @@ class Habits:
 
     `moment`: whether the network is scored "before" it is trained, or "after". `rounds`: it is scored and pruned so
     many times on the way to its density, which falls at this `pace`. `revives`: whether a round may take back what an
-    earlier one pruned. `collapse`: whether it may leave a tensor without a weight.
+    earlier one pruned. `collapse`: whether it may leave a tensor without a weight. `order`: of which order derivatives
+    of the loss are that it needs; second ones are not to be had in bfloat16. `passes`: how often in a round the network
+    computes for one example that is no data (`batches` and `per_class` tell of data).
     """
 
     moment: Moment = "after"
@@ -32,6 +34,8 @@ class Habits:
     pace: Pace = "exponential"
     revives: Literal["no", "yes"] = "no"
     collapse: Literal["allowed", "forbidden"] = "allowed"
+    order: Literal[0, 1, 2] = 0
+    passes: int = 0
 
 
 @runtime_checkable

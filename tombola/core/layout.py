@@ -78,6 +78,10 @@ class Arch(Protocol):
 
 Mode = Literal["train", "eval"]
 """Whether batch norm takes the statistics of the batch, or those that it has gathered."""
+Norm = Literal["scale", "folded", "identity"]
+"""What batch norm multiplies a flow by: its scale, that over the running standard deviation, or 1."""
+Biases = Literal["zero", "absolute"]
+"""Whether biases and shifts add to a flow."""
 
 
 @runtime_checkable
@@ -111,6 +115,10 @@ class Prunable(Protocol):
 
     def masked(self, mask: Mask) -> Self:
         """The same network under another mask."""
+        ...
+
+    def in_round(self, number: int) -> Self:
+        """The same network with other batches, for a later round of scoring."""
         ...
 
     def fresh(self, seed: int, *, part: Literal["all", "head"] = "all") -> Self:
@@ -147,10 +155,12 @@ class Prunable(Protocol):
         """The Euclidean norm of what each weight is multiplied with, over examples and places; fits the weight."""
         ...
 
-    def flow(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def flow(
+        self, weights: Mapping[str, Tensor], *, norm: Norm = "scale", bias: Biases = "zero", power: int = 1
+    ) -> Tensor:
         """The sum of the outputs, for an input of ones, of the network made linear: a differentiable scalar.
 
-        Biases and shifts are zero, batch norm multiplies by its absolute scale, and weights are those given (float64).
+        Weights are those given (float64); all other values are absolute, to that power.
 
         Raises:
             Refused: If the network is more than products, sums, maxima, ReLU and normalisation.
@@ -170,22 +180,29 @@ class Prunable(Protocol):
 class Joint:
     """A prunable tensor's place in the network: which ones, or the input (""), its inputs come from.
 
-    `runs` says, for each of `sources`, how many of this tensor's inputs in a row belong to one unit of the source:
-    those of a flattened feature map; `offsets` at which of its inputs they begin.
+    Units are the rows of a linear weight and the filters of a convolution. `runs` says, for each of `sources`, how many
+    of this tensor's inputs in a row belong to one unit of the source: those of a flattened feature map; `offsets` at
+    which of its inputs they begin. Sources that overlap are added. In a convolution of `groups`, each group of units
+    reads its own share of the inputs.
     """
 
     name: str
     sources: tuple[str, ...]
     runs: tuple[int, ...]
     offsets: tuple[int, ...]
+    groups: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Wiring:
-    """The prunable tensors in the order in which they act, and which of them give the outputs."""
+    """The prunable tensors in the order in which they act, which of them give the outputs, and the input's units.
+
+    The input has `inputs` units: its channels, or its numbers if it is flattened before any tensor reads it.
+    """
 
     joints: tuple[Joint, ...]
     outputs: tuple[str, ...]
+    inputs: int
 
 
 def blank(arch: Arch, io: Interface) -> nn.Module:

@@ -7,13 +7,14 @@ memory is bounded, one pass is nearly always enough, and chance decides the time
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tombola.core.errors import Refused
+from tombola.core.lazily import Elementwise
 from tombola.core.mask import Mask
 from tombola.core.seeds import numbers
 
@@ -81,6 +82,15 @@ def threshold(mask: Mask, scores: Mapping[str, Tensor], names: Sequence[str], co
         Threshold(value=1.0, above=1, tied=3)
     """
     return _search(_Group(mask, scores, names), count)
+
+
+def check_fit(name: str, given: Sequence[int], wanted: Sequence[int]) -> None:
+    """Refuse scores that are not one for each weight."""
+    if tuple(given) != tuple(wanted):
+        raise Refused(
+            f"the scores of '{name}' have the shape {tuple(given)}, and its weights {tuple(wanted)}. A criterion gives "
+            "one for each weight."
+        )
 
 
 def _search(group: "_Group", count: int) -> Threshold:
@@ -182,22 +192,23 @@ class _Group:
 
     def __init__(self, mask: Mask, scores: Mapping[str, Tensor], names: Sequence[str]) -> None:
         self._mask, self._scores, self._names = mask, scores, names
+        self._types: dict[str, torch.dtype] = {}
         self.living = sum(mask.kept_in(name) for name in names)
         self.sizes = [mask[name].numel() for name in names]
-        self.kind = np.float64 if any(scores[name].dtype == torch.float64 for name in names) else np.float32
+        self.kind = np.float64 if torch.float64 in {self._type(name) for name in names} else np.float32
 
     def pieces(self) -> Iterator[_Piece]:
         """All scores, in order."""
         kind = torch.float64 if self.kind is np.float64 else torch.float32
         for name, size in zip(self._names, self.sizes, strict=True):
-            scores = self._scores[name].detach()
-            if not scores.dtype.is_floating_point:
-                raise Refused(f"the scores of '{name}' are of type {scores.dtype}; scores are floating-point numbers.")
-            flat = scores.reshape(-1)
+            if not (given := self._type(name)).is_floating_point:
+                raise Refused(f"the scores of '{name}' are of type {given}; scores are floating-point numbers.")
+            flat, made_of = self._flat(name)
             alive = None if self._mask.kept_in(name) == size else self._mask[name].reshape(-1).numpy()
             for start in range(0, size, CHUNK):
-                values = flat[start : start + CHUNK].to(kind).cpu().numpy()
+                values = made_of(flat[start : start + CHUNK]).to(kind).cpu().numpy()
                 yield _Piece(name, values, None if alive is None else alive[start : start + CHUNK], start)
+            del flat  # Before the next one is made.
 
     def sample(self, turn: int) -> np.ndarray:
         """Some living scores: one from each of many equal runs of all positions."""
@@ -211,7 +222,20 @@ class _Group:
             first, last = np.searchsorted(places, (start, start + size))
             own = torch.as_tensor(places[first:last] - start)
             own = own[self._mask[name].reshape(-1)[own]]
-            flat = self._scores[name].detach().reshape(-1)
-            found.append(flat[own.to(flat.device)].double().cpu().numpy())
+            flat, made_of = self._flat(name)
+            found.append(made_of(flat[own.to(flat.device)]).double().cpu().numpy())
             start += size
         return np.concatenate(found).astype(self.kind)
+
+    def _flat(self, name: str) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """A tensor, flattened, and what makes scores of a part of it."""
+        lazy = self._scores if isinstance(self._scores, Elementwise) else None
+        given = lazy.tensors[name] if lazy else self._scores[name]
+        check_fit(name, given.shape, self._mask[name].shape)
+        return given.detach().reshape(-1), lazy.function if lazy else lambda part: part
+
+    def _type(self, name: str) -> torch.dtype:
+        if name not in self._types:
+            flat, made_of = self._flat(name)
+            self._types[name] = made_of(flat[:0]).dtype
+        return self._types[name]

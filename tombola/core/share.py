@@ -52,3 +52,23 @@ def erk_wishes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, float]:
         {'conv': 86.0, 'linear': 74.0}
     """
     return {name: float(sum(shape)) for name, shape in shapes.items()}
+
+
+def igq_wishes(sizes: Mapping[str, int], caps: Mapping[str, int], total: int) -> dict[str, float]:
+    """Weights per tensor under Ideal Gas Quotas, none above its cap; they sum to `total`, but for float rounding.
+
+    A tensor of n weights has the density 1 / (F n + 1), so it keeps 1 / (F + 1 / n) of them. The force F compresses all
+    of them alike, as a piston would gas in cylinders of equal length (Vysogorets and Kempe 2023).
+
+    Example:
+        >>> {name: round(wish, 6) for name, wish in igq_wishes({"a": 10, "b": 90}, {"a": 10, "b": 90}, 14).items()}
+        {'a': 5.0, 'b': 9.0}
+    """
+
+    def under(force: float) -> dict[str, float]:
+        return {name: min(1 / (force + 1 / size), caps[name]) if size else 0.0 for name, size in sizes.items()}
+
+    low, high = 0.0, len(sizes) / max(total, 0.5)  # Under `high`, no tensor keeps more than its part of the total.
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if math.fsum(under(middle).values()) > total else (low, middle)
+    return under(high)

@@ -24,6 +24,7 @@ from tombola.core.mask import Mask
 from tombola.core.text import parse
 
 Restart = Literal["weights", "rate", "fine-tune"]
+RESTARTS = ("weights", "rate", "fine-tune")
 Holding = Literal["all", "alive"]
 CUTS = ("cut", "cut_early")
 """The verbs that end in a ticket of the next level."""
@@ -131,12 +132,18 @@ class Ticket(Artifact):
         Raises:
             Refused: If the ticket holds its survivors only.
         """
-        if self.holding == "alive":
+        if self.holding == "all" or self.mask.kept == self.mask.size:
+            return self.weights
+        needed = f"{what} needs the rewind values under dead positions; {self!r}"
+        if self.restart != "weights":
             raise Refused(
-                f"{what} needs the rewind values under dead positions; {self!r} holds its survivors only. Use the "
-                "ticket file that holds all weights (find --out writes it unless --alive is given)."
+                f"{needed} restarts from trained weights (restart='{self.restart}'), which have none there. Cut "
+                "it with restart='weights'."
             )
-        return self.weights
+        raise Refused(
+            f"{needed} holds its survivors only. Use the ticket file that holds all weights (find --out writes it "
+            "unless --alive is given)."
+        )
 
     def parts(self) -> Parts:
         """Header, mask and weights, as they are written (see docs/ticket-format.md)."""
@@ -200,7 +207,7 @@ class Ticket(Artifact):
                 mask=mask,
                 weights={name: weights[name] for name in state},
                 step=header["step"],
-                restart=_word(header, "restart", ("weights", "rate", "fine-tune")),  # type: ignore[arg-type]
+                restart=_word(header, "restart", RESTARTS),  # type: ignore[arg-type]
                 holding=holding,
                 task=_text(header, "task"),
                 recipe=_text(header, "recipe"),

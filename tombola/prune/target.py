@@ -20,7 +20,10 @@ def target(
     """
     where = f" of '{of}'" if of else ""
     if (keep is None) == (density is None):
-        raise Refused("a cut takes either the fraction of the living weights to keep (keep) or a density, not both.")
+        raise Refused(
+            "a cut takes the fraction of the living weights to keep (keep=0.8, say) or a density: one of them, and "
+            f"{'neither was' if keep is None else 'both were'} given."
+        )
     if keep is not None:
         if not 0 < keep <= 1:
             raise Refused(

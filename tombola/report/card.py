@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from tombola.core.lineage import Lineage
-from tombola.core.ticket import Ticket
+from tombola.core.mask import Mask
 
 
 def level_line(level: Mapping[str, Any]) -> str:
@@ -20,19 +20,20 @@ def levels_table(found: Sequence[Mapping[str, Any]]) -> Table:
     for heading in ("level", "density", "weights", "test accuracy", "to dense", "ticket"):
         table.add_column(heading, justify="left" if heading == "ticket" else "right")
     for level in found:
-        change = (level["test_accuracy"] - level["dense_test_accuracy"]) * 100
+        dense = level["dense_test_accuracy"]
+        change = "" if dense is None else f"{(level['test_accuracy'] - dense) * 100:+.2f}"
         table.add_row(
             str(level["level"]),
             f"{level['density'] * 100:.4g} %",
             f"{level['kept']:,}",
             f"{level['test_accuracy'] * 100:.2f} %",
-            f"{change:+.2f}" if level["level"] else "",
+            change if level["level"] else "",
             level["ticket"],
         )
     return table
 
 
-def densities_table(ticket: Ticket) -> Table:
+def densities_table(alive: Mask) -> Table:
     """Density by place in the network (stem, stage, head), kind of layer, and tensor."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for heading, side in (
@@ -44,13 +45,13 @@ def densities_table(ticket: Ticket) -> Table:
     ):
         table.add_column(heading, justify=side)  # type: ignore[arg-type]
     places: dict[str, tuple[int, int]] = {}
-    for name, mask in ticket.mask.items():
+    for name, mask in alive.items():
         parts = name.split(".")
         place = f"stage {parts[1]}" if parts[0] == "stages" else parts[0]
         kept, size = places.get(place, (0, 0))
-        places[place] = (kept + ticket.mask.kept_in(name), size + mask.numel())
+        places[place] = (kept + alive.kept_in(name), size + mask.numel())
         kind = {4: f"conv {mask.shape[-2]}x{mask.shape[-1]}", 2: "linear"}.get(mask.dim(), "vector")
-        own = ticket.mask.kept_in(name)
+        own = alive.kept_in(name)
         table.add_row(name, kind, f"{own:,}", f"{mask.numel():,}", f"{own / mask.numel():.4f}")
     table.add_section()
     for place, (kept, size) in places.items():

@@ -1,8 +1,6 @@
 """A call that has not happened: `defer` gives one; other calls take it as an argument, and so a graph grows."""
 
 import functools
-import types
-import typing
 from typing import Any
 
 from tombola.core.artifact import Artifact
@@ -10,6 +8,7 @@ from tombola.core.call import Call
 from tombola.core.canon import Keyed
 from tombola.core.errors import Refused
 from tombola.core.plugin import is_plugin_class
+from tombola.study.inputs import kinds_of
 from tombola.study.step import Step
 
 
@@ -89,12 +88,5 @@ def _plugins(function: Step) -> dict[str, type]:
 
 @functools.cache
 def _wanted(function: Step) -> dict[str, tuple[type[Artifact], ...]]:
-    """The parameters of a step that take artifacts of certain kinds only; they may also take plain values or none."""
-    found: dict[str, tuple[type[Artifact], ...]] = {}
-    for name, hint in function.hints.items():
-        union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-        options: tuple[Any, ...] = typing.get_args(hint) if union else (hint,)
-        kinds = tuple(one for one in options if isinstance(one, type) and issubclass(one, Artifact))
-        if kinds and Any not in options:
-            found[name] = kinds
-    return found
+    """The parameters of a step that take artifacts of certain kinds; they may also take plain values or none."""
+    return {name: kinds for name, (kinds, _) in kinds_of(function.hints).items()}

@@ -13,6 +13,7 @@ from tombola.core.call import Call
 from tombola.core.canon import Keyed
 from tombola.core.errors import Failed, Refused, unknown
 from tombola.core.machine import Machine
+from tombola.study.inputs import check_inputs
 
 ROOMS = frozenset({"blobs", "damaged", "locks", "noted", "partial", "studies", "tmp"})
 """Folders of a store that hold something else than the results of the step of that name."""
@@ -145,6 +146,7 @@ class Step:
     def run(self, call: Call, context: Context) -> Any:
         """Make the result of a call of this step."""
         self._check_not_planning()
+        check_inputs(self.name, self.hints, call.arguments)
         extra = {"context": dataclasses.replace(context, call=call)} if self.takes_context else {}
         context.listen("start", call)
         made = self.function(**call.arguments, **extra)

@@ -18,24 +18,31 @@ Batch = tuple[Tensor, Tensor]
 class Examples:
     """Training examples of a task, augmented as in training, in the batches of a recipe.
 
-    Their order is not that of the training: a criterion must not see just the batches that come first.
+    Their order is not that of the training: a criterion must not see just the batches that come first. Each `turn` of
+    a criterion that scores in rounds has another order.
     """
 
     task: Task
     recipe: Recipe
     seeds: Seeds
     device: torch.device
+    turn: int = 0
 
     def batches(self, number: int, per_class: int) -> Iterator[Batch]:
         """So many batches of the recipe's size (0: a whole epoch), or with so many examples of each class.
 
         Raises:
-            Refused: If a class has too few examples in an epoch.
+            Refused: If a class has too few examples in an epoch, or a whole epoch is to have equal classes.
         """
         if number < 0 or per_class < 0:
             raise Refused(f"{number} batches with {per_class} examples of each class: neither is below 0.")
+        if per_class and not number:
+            raise Refused(
+                f"a whole epoch (0 batches) has the classes that it has, not {per_class} examples of each. Ask for a "
+                "number of batches, or for per_class=0."
+            )
         if per_class:
-            yield from self._balanced(max(number, 1), per_class)
+            yield from self._balanced(number, per_class)
             return
         for step in range(number or self._epoch):
             yield self._batch(step)
@@ -45,7 +52,7 @@ class Examples:
         return -(-self.task.train_size(self.recipe.holdout) // self.recipe.batch)
 
     def _batch(self, step: int) -> Batch:
-        own = {n: fold("score", self.seeds.stream(n)) % 2**62 for n in ("data", "augment")}
+        own = {n: fold("score", self.turn, self.seeds.stream(n)) % 2**62 for n in ("data", "augment")}
         seeds = dataclasses.replace(self.seeds, **own)
         return self.task.batch(
             step, seeds=seeds, size=self.recipe.batch, holdout=self.recipe.holdout, device=self.device

@@ -20,6 +20,8 @@ from torch import nn
 from tombola.core.layout import Arch, Interface, blank
 from tombola.core.mask import Mask
 
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""What has weights that are multiplied with inputs."""
 Layers = list[tuple[str, float]]
 
 
@@ -70,7 +72,7 @@ def forward_of(arch: Arch, io: Interface) -> Layers:
 
     net = blank(arch, io).eval()
     for name, module in net.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+        if isinstance(module, LAYERS):
             module.register_forward_hook(lambda m, _, output, name=name: count(name, m, output))
     net(torch.empty((1, *io.inputs), device="meta"))
     return counted

@@ -1,56 +1,126 @@
 """A network made linear, through which all-positive weights let flow what signs and activations would hold back.
 
 Tanaka et al. 2020 (SynFlow, section 5): absolute weights, an input of ones, no biases; ReLU then lets everything pass.
-Batch norm is as they have it at the start: running mean 0 and variance 1, so that it multiplies by its (absolute)
-scale. The same flow with the mask for weights tells which weights lie on a path (Vysogorets and Kempe 2023).
+The same flow with the mask for weights tells which weights lie on a path (Vysogorets and Kempe 2023).
 """
 
+import functools
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from tombola.core.errors import Refused
-from tombola.core.layout import Arch, Interface, blank
+from tombola.core.layout import Arch, Biases, Interface, Norm, blank
+from tombola.core.seeds import numbers
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+EXPONENTS = (-300, -100, -30, -10, -3, 0, 1, 10)
+"""The inputs on which a network is tried, as powers of two: GELU is linear far from 0, and tanh near it."""
 
 
-def flow(arch: Arch, io: Interface, state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
+def flow(
+    arch: Arch,
+    io: Interface,
+    state: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    *,
+    norm: Norm = "scale",
+    bias: Biases = "zero",
+    power: int = 1,
+) -> Tensor:
     """The sum of the outputs for an input of ones, in float64; `weights` take the place of those in the state.
 
+    Args:
+        norm: What batch norm multiplies by: its absolute "scale" (Tanaka et al. at the start, where the running
+            variance is 1), that "folded" with the running variance, or 1 ("identity"). Means are never subtracted.
+        bias: "zero", or "absolute" as in the authors' code, which also adds the shifts of batch norm.
+        power: What the other values are taken to: 2 where the weights given are squares.
+
     Raises:
-        Refused: If twice the input does not give twice the flow: then something in the network is not linear.
+        Refused: If the network is not linear for positive weights and inputs, or the flow is too large for float64.
     """
+    check_linear(arch, io)
+    net, values = _made(arch, io, state, weights, norm=norm, bias=bias, power=power)
+    device = next(iter(weights.values())).device
+    values = {name: value.to(device) for name, value in values.items()}
+    total = functional_call(net, values, (torch.ones((1, *io.inputs), dtype=torch.float64, device=device),)).sum()
+    if not torch.isfinite(total):
+        raise Refused("the flow through this network overflows even in float64. Use a shallower network, or phew.")
+    return total
+
+
+@functools.lru_cache(maxsize=256)
+def check_linear(arch: Arch, io: Interface) -> None:
+    """Whether a network is linear in positive inputs, if its weights are positive and its biases zero.
+
+    It is tried with weights that nearly keep the size of what passes, on inputs of many sizes. With the weights at
+    hand, activations could all be so large that, say, GELU looks linear.
+
+    Raises:
+        Refused: If it is not.
+    """
+    net = blank(arch, io)
+    names = {name: value for name, value in net.state_dict().items() if value.is_floating_point()}
+    given = {
+        name: torch.from_numpy(2 * numbers("linear", name).random(tuple(value.shape)) / max(1, value[0].numel()))
+        for name, value in names.items()
+        if value.dim() > 1
+    }
+    state = {name: torch.ones(value.shape, dtype=value.dtype) for name, value in net.state_dict().items()}
+    net, values = _made(arch, io, state, given, norm="scale", bias="zero", power=1)
+    sizes = torch.from_numpy(np.exp2(np.array(EXPONENTS, dtype=np.float64)))
+    with torch.no_grad():
+        found = functional_call(net, values, (sizes.view(-1, *[1] * len(io.inputs)).expand(-1, *io.inputs),))
+    flows = found.flatten(1).sum(1) / sizes
+    plain = flows[EXPONENTS.index(0)]
+    for exponent, each in zip(EXPONENTS, flows, strict=True):
+        if not torch.isclose(each, plain, rtol=1e-9, atol=0.0):
+            raise Refused(
+                f"{arch} is not linear for positive weights and inputs (2^{exponent} times the input gives "
+                f"{float(each / plain):.4g} times 2^{exponent} times the flow): its activations or norms are of "
+                "another kind. Flow is defined for ReLU, pooling and batch norm; use magnitude or snip."
+            )
+
+
+def _made(
+    arch: Arch,
+    io: Interface,
+    state: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    *,
+    norm: Norm,
+    bias: Biases,
+    power: int,
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """The module in eval mode, and the values for it."""
     net = blank(arch, io).eval()
     values: dict[str, Tensor] = {}
     for path, module in net.named_modules():
         for name, parameter in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
             whole = f"{path}.{name}" if path else name
+            if whole in weights:
+                values[whole] = weights[whole]
+                continue
             value = state[whole].detach()
-            if isinstance(module, NORMS):
-                value = {"running_mean": torch.zeros_like, "bias": torch.zeros_like}.get(name, torch.Tensor.abs)(value)
-                value = torch.ones_like(value) if name == "running_var" else value
-            elif name == "bias":
-                value = torch.zeros_like(value)
-            values[whole] = value.double().abs() if parameter.is_floating_point() else value
+            if parameter.is_floating_point():
+                value = value.double().abs()
+                if name == "running_mean" or (name == "bias" and bias == "zero"):
+                    value = torch.zeros_like(value)
+                elif isinstance(module, NORMS) and name != "bias":
+                    value = _normed(name, value, norm)
+                value = value**power
+            values[whole] = value
         if isinstance(module, NORMS):
-            module.eps = 0.0
+            module.eps = module.eps**power if norm == "folded" else 0.0
     missing = [n for n in weights if n not in values]
     assert not missing, f"no tensors called {missing}"
-    given = {**values, **weights}
-    device = next(iter(weights.values())).device
-    ones = torch.ones((1, *io.inputs), dtype=torch.float64, device=device)
-    once = functional_call(net, given, (ones,)).sum()
-    with torch.no_grad():
-        twice = functional_call(net, given, (2 * ones,)).sum()
-    if not torch.isfinite(once):
-        raise Refused("the flow through this network overflows even in float64. Use a shallower network, or phew.")
-    if not torch.isclose(twice, 2 * once.detach(), rtol=1e-9, atol=0.0):
-        raise Refused(
-            f"{arch} is not linear for positive weights and inputs (twice the input gives {float(twice / once):.4g} "
-            "times the flow): its activations or norms are of another kind. Flow is defined for ReLU, pooling, batch "
-            "norm."
-        )
-    return once
+    return net, values
+
+
+def _normed(name: str, value: Tensor, norm: Norm) -> Tensor:
+    """What a parameter or statistic of batch norm is in the flow."""
+    kept = norm == "folded" or (norm == "scale" and name == "weight")
+    return value if kept else torch.ones_like(value)

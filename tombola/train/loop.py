@@ -52,7 +52,8 @@ def train(
 
     Lists are many trainings: `train([winner, reinit], task, recipe, [Seeds(0), Seeds(1)])` gives a list of two. They
     must share network, task and what decides a batch and an update; seeds, masks, weights, rates and lengths are free.
-    On a GPU they train as one program. On a CPU they follow one another here, and a study runs one on each core.
+    On a GPU they train as one program, unless their masks change. On a CPU they follow one another here, and a study
+    runs one on each core.
 
     Raises:
         Refused: If ticket, task and recipe do not belong together, or the trainings of a list.

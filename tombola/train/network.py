@@ -8,13 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from tombola.core.errors import Refused
-from tombola.core.layout import Arch, Interface, Mode, Wiring, blank, initial_weights
+from tombola.core.layout import Arch, Biases, Interface, Mode, Norm, Wiring, blank, initial_weights
 from tombola.core.lazily import Lazily
 from tombola.core.mask import Mask
 from tombola.train import bfloat, linear, wiring
 from tombola.train.examples import Batch, Examples
+from tombola.train.flops import LAYERS
 
 CPU = torch.device("cpu")
+STEPS = ("round", "floor", "ceil", "trunc", "sign")
+"""Functions that torch differentiates to zero, which no error tells of."""
+DEAD_ENDS = {"torch::autograd::Error", "torch::autograd::NotImplemented", "NotImplemented"}
+"""What torch leaves in place of a second derivative; where no weight lies behind it, it is passed over in silence."""
+INSTEAD = "Use a criterion without second derivatives: snip, taylor, magnitude."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +41,7 @@ class Network:
     @property
     def weights(self) -> Mapping[str, Tensor]:
         """Values of the prunable tensors, zero where the mask is dead; made when asked for."""
-        return Lazily(self.mask, lambda name: self.mask.apply({name: self.state[name]})[name])
+        return Lazily(self.mask, lambda name: self.mask.living(name, self.state[name]))
 
     @property
     def whole(self) -> Mapping[str, Tensor]:
@@ -52,13 +58,18 @@ class Network:
         """The same network under another mask."""
         return dataclasses.replace(self, mask=mask)
 
+    def in_round(self, number: int) -> Self:
+        """The same network with other batches, for the next round of scoring."""
+        examples = None if self.examples is None else dataclasses.replace(self.examples, turn=number)
+        return dataclasses.replace(self, examples=examples)
+
     def fresh(self, seed: int, *, part: Literal["all", "head"] = "all") -> Self:
         """The same mask on newly drawn initial weights, of the whole network or of its head."""
         arch, io = self._built_from()
         drawn, heads = initial_weights(arch, io, "score", seed), arch.layout().head
         if part == "head":
             drawn = {n: v for n, v in drawn.items() if any(n.startswith(f"{head}.") for head in heads)}
-        return dataclasses.replace(self, state={**self.state, **drawn})
+        return dataclasses.replace(self, state={**self.state, **{n: v.to(self.state[n]) for n, v in drawn.items()}})
 
     def gradients(
         self, *, batches: int = 1, per_class: int = 0, mode: Mode = "train", temperature: float = 1.0
@@ -90,22 +101,26 @@ class Network:
     ) -> dict[str, Tensor]:
         """The Hessian of the mean loss by the prunable weights, times the vectors."""
         if self.examples is not None and self.examples.recipe.precision != "float32":
-            raise Refused(
-                f"second derivatives are not to be had in {self.examples.recipe.precision}: rounding drowns them. "
-                "Score with precision='float32' in the recipe; the training may have another."
-            )
+            raise no_curvature(self.examples.recipe.precision)
         total = {name: torch.zeros_like(self.state[name]) for name in self.mask}
         seen = 0
         for net, weights, batch in self._passes(batches, per_class, mode):
             first = self._derivatives(self._loss(net, batch, temperature), weights, graph=True)
             along = torch.stack([(first[n] * vectors[n].to(self.device)).sum() for n in first]).sum()
             if not along.requires_grad:
-                raise Refused("this network has no second derivatives: its loss is linear in the weights.")
+                raise Refused(f"this network has no second derivatives: its loss is linear in the weights. {INSTEAD}")
+            if DEAD_ENDS & _nodes(along):
+                raise Refused(f"a part of this network can be differentiated only once. {INSTEAD}")
             second = torch.autograd.grad(along, list(weights.values()), allow_unused=True)
             for name, value in zip(weights, second, strict=True):
                 if value is not None:
                     total[name] += value.detach().cpu() * len(batch[1])
             seen += len(batch[1])
+        if not any(bool(value.any()) for value in total.values()):
+            raise Refused(
+                "the Hessian times the vectors is zero everywhere: the loss has no curvature in the weights, or no "
+                f"path is alive. {INSTEAD}"
+            )
         return {name: value / seen for name, value in total.items()}
 
     @torch.no_grad()
@@ -130,9 +145,11 @@ class Network:
             raise Refused(f"'{missing[0]}' is no weight of a linear layer or a convolution: its inputs are not known.")
         return {n: squares[n].sqrt().to(self.state[n].dtype).cpu().expand_as(self.state[n]) for n in self.mask}
 
-    def flow(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def flow(
+        self, weights: Mapping[str, Tensor], *, norm: Norm = "scale", bias: Biases = "zero", power: int = 1
+    ) -> Tensor:
         """The sum of the outputs, for an input of ones, of the network made linear."""
-        return linear.flow(*self._built_from(), self.state, weights)
+        return linear.flow(*self._built_from(), self.state, weights, norm=norm, bias=bias, power=power)
 
     def wiring(self) -> Wiring:
         """How the prunable tensors follow one another."""
@@ -158,7 +175,7 @@ class Network:
         buffers = {name: value.clone() for name, value in net.named_buffers()}
         weights: dict[str, Tensor] = {name: net.get_parameter(name) for name in self.mask}
         for name, module in net.named_modules() if callable(watch) else ():
-            if f"{name}.weight" in self.mask and isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            if f"{name}.weight" in self.mask and isinstance(module, LAYERS):
                 module.register_forward_pre_hook(lambda m, given, n=f"{name}.weight": watch(n, m, given))  # type: ignore
         exact = next(iter(weights.values())).dtype
         for given, targets in self.examples.batches(batches, per_class):
@@ -183,4 +200,28 @@ class Network:
                 f"no gradient reaches '{missing[0]}': a part of the network behind it is not differentiable, or it is "
                 "not used. Use a criterion without gradients (magnitude, random), or exclude it from the scope."
             )
+        flat = [name for name, value in zip(weights, found, strict=True) if not bool(value.any())]
+        if flat and (steps := sorted(step for step in STEPS if f"{step.title()}Backward0" in _nodes(loss))):
+            raise Refused(
+                f"the gradient by '{flat[0]}' is zero everywhere, and the network has steps ({', '.join(steps)}) whose "
+                "derivative is zero. Use a criterion without gradients (magnitude, random)."
+            )
         return {n: v if graph else v.detach() for n, v in zip(weights, found, strict=True)}
+
+
+def _nodes(value: Tensor) -> set[str]:
+    """The names of all functions in the graph that a value was computed by."""
+    seen, waiting = set[object](), [value.grad_fn]
+    while waiting:
+        if (node := waiting.pop()) is not None and node not in seen:
+            seen.add(node)
+            waiting += [before for before, _ in node.next_functions]
+    return {node.name() for node in seen}  # type: ignore[attr-defined]
+
+
+def no_curvature(precision: str) -> Refused:
+    """That second derivatives are asked for where numbers are too rough for them."""
+    return Refused(
+        f"second derivatives are not to be had in {precision}: rounding drowns them. Use a recipe with "
+        "precision='float32' (cut_early takes one of its own), or a criterion without them."
+    )

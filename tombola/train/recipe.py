@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
-from typing import Literal, Self, cast
+import math
+from fractions import Fraction
+from typing import Any, Literal, Self, cast
 
 from tombola.core.errors import Refused
-from tombola.core.plugin import plugin
+from tombola.core.plugin import hints, plugin
 from tombola.core.rewire import Rewire, Static
 from tombola.core.task import Holdout, Task
 from tombola.core.times import Time, checked, in_steps
@@ -92,6 +94,51 @@ class Recipe:
         assert isinstance(self.steps, int) and isinstance(self.warmup, int), "in_steps comes first"
         warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         return self.optimizer.lr * warm * self.schedule(step, self.steps)
+
+
+def longer(recipe: Recipe, factor: float) -> Recipe:
+    """The same recipe drawn out in time: steps, warm-up and the times of its schedule, each times the factor.
+
+    So RigL-5x (Evci et al. 2020) is `longer(recipe, 5)`. The rewind point stays where it is, as a state of the dense
+    network, and so do the distances between points of the curve and between two updates of the mask. A time in epochs
+    stays one in epochs; half a step counts as a whole one.
+
+    Raises:
+        Refused: If the factor is not above 0.
+
+    Example:
+        >>> from tombola.train.schedules import StepDecay
+        >>> longer(Recipe(steps="2ep", warmup=100, schedule=StepDecay(at=("1.5ep", 700))), 5)
+        recipe(steps='10ep', schedule=step(at=('7.5ep', 3500)), warmup=500)
+    """
+    if not (math.isfinite(factor) and factor > 0):
+        raise Refused(f"a training {factor} times as long is asked for. The factor is above 0.")
+    schedule = recipe.schedule
+    times = {name: _longer(getattr(schedule, name), factor) for name in _times_of(schedule)}
+    return dataclasses.replace(
+        recipe,
+        steps=_longer(recipe.steps, factor),
+        warmup=_longer(recipe.warmup, factor),
+        schedule=dataclasses.replace(cast(Any, schedule), **times) if times else schedule,
+    )
+
+
+def _times_of(schedule: Schedule) -> list[str]:
+    """The fields of a schedule that are times."""
+    types = hints(type(schedule))
+    return [name for name, kind in types.items() if kind in (Time, tuple[Time, ...])]
+
+
+def _longer(value: Any, factor: float) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_longer(one, factor) for one in cast(tuple[Time, ...], value))
+    by = Fraction(str(factor))  # As written: 0.1 of 30 epochs is 3 of them.
+    if isinstance(value, int):
+        return math.floor(value * by + Fraction(1, 2))
+    number, unit = Fraction(value[:-2]) * by, value[-2:]
+    number = Fraction(math.floor(number + Fraction(1, 2))) if unit == "it" else number
+    text = f"{float(number):.6f}".rstrip("0").rstrip(".")
+    return text + unit
 
 
 @functools.lru_cache(maxsize=256)  # A study asks for the same few thousands of times.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tombola.core.artifact import Parts
 from tombola.core.errors import Failed
 from tombola.core.mask import Mask
-from tombola.core.rewire import Live, Masks, Rewire, as_masks
+from tombola.core.rewire import Live, Masks, Rewire, as_masks, number, zero
 from tombola.train.masked import Masking, states_of
 
 GROUP = "rewire"
@@ -22,6 +22,7 @@ GROUP = "rewire"
 class Rewiring:
     """One rewiring method at work on one network."""
 
+    @torch.no_grad()
     def __init__(
         self,
         method: Rewire,
@@ -48,12 +49,15 @@ class Rewiring:
             else {name: p.detach() for name, p in self.parameters.items()}
         )
         self.live = Live(step, steps, seed, variables, as_masks(mask, device), {}, begun, {})
-        self.explored = as_masks(mask, device)
+        self.explored = {name: torch.zeros_like(alive) for name, alive in self.live.masks.items()}
         self.history: list[dict[str, Any]] = []
+        self.untold = {"step": step, "died": 0, "came": 0}
         self.forward = dict.fromkeys(mask, 0)
         self.backward = dict.fromkeys(mask, 0)
-        self.changed = False
         self._change(method.begin(self.live), at=step)
+        self._tell()
+        if shadow:
+            self._show()
 
     @property
     def mask(self) -> Mask:
@@ -63,7 +67,7 @@ class Rewiring:
     @property
     def explored_weights(self) -> int:
         """How many weights have ever been alive (in-time over-parameterisation, Liu et al. 2021)."""
-        return sum(int(ever.sum()) for ever in self.explored.values())
+        return sum(number(ever) for ever in self.explored.values())
 
     @torch.no_grad()
     def update(self, step: int, rate: float, optimise: Callable[[], object]) -> None:
@@ -73,14 +77,20 @@ class Rewiring:
         live.gradients = {name: _gradient(p) for name, p in self.parameters.items()}
         method.watch(live)
         due = method.due(step, live.steps)
-        for name in live.masks:
-            self.forward[name] += self._kept[name]
-            self.backward[name] += live.masks[name].numel() if due else method.trained(name, live)
+        for name, kept in live.counts.items():
+            self.forward[name] += kept
+            whole = due and method.grows == "by gradient"
+            self.backward[name] += live.masks[name].numel() if whole else method.trained(name, live)
         if not (due and method.instead == "yes"):
+            if due:  # The update masks and clips them where they are.
+                live.gradients = {name: gradient.clone() for name, gradient in live.gradients.items()}
             self._optimise(optimise)
         if due:
             self._change(method.rewired(live), at=step + 1)
+            if method.told == "change":
+                self._tell()
         if method.dead == "shadow":
+            live.step = step + 1  # The network is to compute with what the next step needs.
             self._show()
         live.gradients = {}
 
@@ -88,13 +98,21 @@ class Rewiring:
         if self.method.dead == "zero":
             self.masking.mask_gradients()
             optimise()
+            self.method.after(self.live)
             return
         for name, parameter in self.parameters.items():
-            parameter.grad = self.method.pulled(name, self.live)
+            parameter.grad = _laid_out(self.method.pulled(name, self.live), parameter)
             parameter.copy_(self.live.variables[name])
         optimise()
         for name, parameter in self.parameters.items():
-            self.live.variables[name].copy_(parameter)
+            variable, free = self.live.variables[name], self.method.free(name, self.live)
+            if free is None:
+                variable.copy_(parameter)
+                continue
+            variable.copy_(torch.where(free, parameter, variable))
+            for value in states_of(self.optimizer, parameter).values():
+                value.masked_fill_(~free, 0.0)
+        self.method.after(self.live)
 
     def _change(self, masks: Masks, *, at: int) -> None:
         """Go on with new masks: what died and what came is zero, in the network and in the optimiser."""
@@ -103,24 +121,26 @@ class Rewiring:
             new = masks[name]
             if new.dtype != torch.bool or new.shape != old.shape:
                 raise Failed(f"{self.method} gave for '{name}' a mask of {new.dtype}, {tuple(new.shape)}.")
-            died, came = died + int((old & ~new).sum()), came + int((new & ~old).sum())
+            gone = old & ~new
+            died, came = died + number(gone), came + number(new & ~old)
+            if self.method.dead == "zero":  # What was dead before is zero already.
+                parameter, renewed = self.parameters[name], live.renewed.get(name)
+                zero([parameter], gone)
+                zero(states_of(self.optimizer, parameter).values(), gone if renewed is None else gone | renewed)
             self.explored[name] |= new
-        live.masks = {name: masks[name].clone() for name in live.masks}
+        laid = torch.contiguous_format  # As masks come back from a checkpoint.
+        live.masks = {name: masks[name].clone(memory_format=laid) for name in live.masks}
         self.masking.take(live.masks)
-        if self.method.dead == "zero":
-            for (name, parameter), mask in zip(self.parameters.items(), live.masks.values(), strict=True):
-                parameter.masked_fill_(~mask, 0.0)
-                stale = ~mask | live.renewed[name] if name in live.renewed else ~mask
-                for value in states_of(self.optimizer, parameter).values():
-                    value.masked_fill_(stale, 0.0)
-            live.renewed = {}
-        else:
-            self._show()
-        self._kept = {name: int(mask.sum()) for name, mask in live.masks.items()}
+        live.renewed = {}
+        live.counts = {name: number(mask) for name, mask in live.masks.items()}
+        self.untold = {"step": at, "died": self.untold["died"] + died, "came": self.untold["came"] + came}
+
+    def _tell(self) -> None:
+        """A row of the history: all that changed since the last one, and what is alive now."""
         mask = self.mask
         kept, explored = [mask.kept_in(name) for name in mask], self.explored_weights
-        row = {"step": at, "died": died, "came": came, "kept": kept, "explored": explored}
-        self.history.append({**row, "mask": mask.digest()[:16]})
+        self.history.append({**self.untold, "kept": kept, "explored": explored, "mask": mask.digest()[:16]})
+        self.untold = {**self.untold, "died": 0, "came": 0}
 
     @torch.no_grad()
     def _show(self) -> None:
@@ -130,9 +150,12 @@ class Rewiring:
             parameter.copy_(torch.where(self.live.masks[name], shown, torch.zeros_like(shown)))
 
     def row(self) -> dict[str, float]:
-        """What a point of the curve tells of the mask."""
+        """What a point of the curve tells of the mask; changes that the history has not told yet, it tells now."""
+        if self.history[-1]["step"] < self.untold["step"]:
+            self._tell()
         size = sum(mask.numel() for mask in self.live.masks.values())
-        return {"density": sum(self._kept.values()) / size, "explored": self.explored_weights / size}
+        own = self.method.row(self.live)
+        return {"density": sum(self.live.counts.values()) / size, "explored": self.explored_weights / size, **own}
 
     def pack(self, parts: Parts) -> Parts:
         """A checkpoint with all of this in it too."""
@@ -142,8 +165,9 @@ class Rewiring:
             **{f"explored/{n}": v.to(torch.uint8) for n, v in self.explored.items()},
             **{f"state/{n}": v.clone() for n, v in self.live.state.items()},
         }
-        counts = {"forward": dict(self.forward), "backward": dict(self.backward)}
-        header = {**parts.header, GROUP: {"history": list(self.history), **counts}}
+        counts: dict[str, Any] = {"forward": dict(self.forward), "backward": dict(self.backward)}
+        counts |= {"channels_last": [name for name, value in self.live.state.items() if _is_channels_last(value)]}
+        header = {**parts.header, GROUP: {"history": list(self.history), "untold": dict(self.untold), **counts}}
         return Parts(header, {**parts.groups, GROUP: tensors}, parts.rows)
 
     def restore(self, parts: Parts) -> None:
@@ -157,10 +181,22 @@ class Rewiring:
                 live.variables[name].copy_(tensors[f"variable/{name}"])
         first = next(iter(self.parameters.values())).device
         live.state = {n.removeprefix("state/"): v.to(first) for n, v in tensors.items() if n.startswith("state/")}
+        for name in parts.header[GROUP]["channels_last"]:  # The layout decides the last bits of what is computed.
+            live.state[name] = live.state[name].contiguous(memory_format=torch.channels_last)
         self.masking.take(live.masks)
-        self._kept = {name: int(mask.sum()) for name, mask in live.masks.items()}
+        live.counts = {name: number(mask) for name, mask in live.masks.items()}
         held = parts.header[GROUP]
         self.history, self.forward, self.backward = list(held["history"]), held["forward"], held["backward"]
+        self.untold = dict(held["untold"])
+
+
+def _laid_out(value: Tensor, like: Tensor) -> Tensor:
+    """A gradient that lies in memory as its weight does: fused kernels run through both side by side."""
+    return value if value.stride() == like.stride() else torch.empty_like(like).copy_(value)
+
+
+def _is_channels_last(value: Tensor) -> bool:
+    return value.dim() == 4 and not value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

@@ -25,6 +25,7 @@ from tombola.train.recipe import Recipe
 from tombola.train.rewired import GROUP, Rewiring
 
 STRETCH = 100  # Steps between two looks at the loss and the clock.
+STILL = 1e-3  # The part of the rate below which fine-tuning trains nothing.
 
 
 class Run:
@@ -281,6 +282,11 @@ def check(ticket: Ticket, task: Task, recipe: Recipe) -> None:
         raise Refused(f"{ticket!r} is a network for {ticket.io}; {task} needs {task.io}. Transplant the ticket first.")
     if ticket.step >= int(recipe.steps):
         raise Refused(f"{ticket!r} starts at step {ticket.step}; the recipe ends at step {recipe.steps}. Train longer.")
+    if ticket.restart == "fine-tune" and (last := recipe.rate(int(recipe.steps) - 1)) < STILL * recipe.optimizer.lr:
+        raise Refused(
+            f"{ticket!r} is to be fine-tuned at the last rate of the schedule, which is {last:.2g}: nothing would "
+            "move. Use a schedule that does not end at zero, such as step(at=...) or cosine(floor=0.01)."
+        )
 
 
 def finite(rows: list[dict[str, float]]) -> bool:

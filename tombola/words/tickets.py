@@ -29,6 +29,9 @@ class Find(Shared):
     """How density is shared (see: tombola list scope)."""
     recipe: str = ""
     """How to train (see: tombola list recipe); the task's own if not given."""
+    moment: str = ""
+    """When to cut: before training, all densities from the dense network, or after, level by level (default: the
+    criterion's habit)."""
     restart: str = "weights"
     """What a ticket restarts from: weights (rewound), rate (only the schedule), fine-tune."""
     seed: int = 0

@@ -1,8 +1,7 @@
 """Ranking and keeping: exact counts against the papers' tables, ties, scopes, and what is refused."""
 
-import logging
 import math
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from tombola.core.errors import Refused
 from tombola.core.mask import Mask
-from tombola.prune import Erk, Everywhere, PerLayer, prune, target, warn_of_collapse, weak_layers, widened
+from tombola.prune import NM, Erk, Everywhere, PerLayer, PerRow, Scope, prune, target, widened
 
 # A busy machine is slow now and then, which is no failure.
 BUSY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,71 +61,6 @@ def kept_by(scope: Everywhere | PerLayer | Erk, mask: Mask, keep: float) -> dict
 
 
 # How many stay.
-
-
-@pytest.mark.parametrize(
-    ("living", "keep", "rounding", "stay"),
-    [
-        (
-            20,
-            0.65,
-            "ceil",
-            13,
-        ),  # (1 - 0.65) * 20 is 7.0 in decimals, 6.999... in binary and 7.000000000000001 in another.
-        (20, 0.65, "floor", 13),
-        (20, 0.65, "one_more", 12),
-        (20, 0.64, "ceil", 12),
-        (20, 0.64, "floor", 13),
-        (100, 0.7, "ceil", 70),
-        (1000, 0.9, "ceil", 900),
-        (10, 0.3, "floor", 3),
-        (10, 1.0, "one_more", 10),  # A cut that keeps all is no cut.
-        (1, 0.8, "ceil", 0),
-        (1, 0.8, "floor", 1),
-        (1, 0.8, "one_more", 0),
-        (0, 0.5, "one_more", 0),
-        (10, 0.999, "floor", 10),  # Amounts that round to nothing.
-        (10, 0.999, "ceil", 9),
-        (10**9, 1e-9, "floor", 1),
-    ],
-)
-def test_target_by_hand(living: int, keep: float, rounding: str, stay: int):
-    assert target(living, living, keep=keep, density=None, rounding=rounding) == stay
-
-
-@BUSY
-@given(living=st.integers(0, 10**9), keep=st.decimals("0.000001", "1", places=6))
-def test_target_is_exact_in_decimals(living: int, keep: Decimal):
-    pruned = (1 - keep) * living
-    for rounding, mode in (("ceil", ROUND_CEILING), ("floor", ROUND_FLOOR)):
-        stay = living - int(pruned.to_integral_value(mode))
-        assert target(living, living, keep=float(keep), density=None, rounding=rounding) == stay
-
-
-@BUSY
-@given(size=st.integers(1, 10**9), density=st.decimals("0.000001", "1", places=6))
-def test_a_density_is_rounded_to_the_nearest_weight(size: int, density: Decimal):
-    stay = target(size, size, keep=None, density=float(density))
-    assert abs(stay - density * size) <= Decimal("0.5")
-
-
-def test_a_number_of_numpy_is_the_number():
-    assert target(20, 20, keep=np.float64(0.65), density=None) == 13
-    assert target(20, 20, keep=None, density=np.float64(0.25)) == 5
-
-
-@pytest.mark.parametrize("keep", [0.0, -0.1, 1.0001, float("nan"), float("inf")])
-def test_impossible_fractions_are_refused(keep: float):
-    with pytest.raises(Refused, match="keep is"):
-        target(10, 10, keep=keep, density=None)
-    with pytest.raises(Refused, match="density is"):
-        target(10, 10, keep=None, density=keep)
-
-
-def test_a_cut_takes_either_a_rate_or_a_density():
-    for keep, density in ((0.5, 0.5), (None, None)):
-        with pytest.raises(Refused, match="not both"):
-            target(10, 10, keep=keep, density=density)
 
 
 def test_more_than_is_alive_is_refused_in_these_words():
@@ -191,11 +125,12 @@ def test_the_text_ladder_tensor_by_tensor():
 
 def test_with_the_other_rounding_the_output_layer_would_be_empty():
     head = {"head.weight": (2, 117)}
-    counts, left = {"head.weight": 234}, []
-    for _ in range(11):
-        counts = kept_by(PerLayer(rounding="ceil"), counted(head, counts), 0.65)
-        left.append(counts["head.weight"])
-    assert left[-1] == 0 < left[-2]
+    counts, scope = {"head.weight": 234}, PerLayer(rounding="ceil")
+    for _ in range(10):
+        counts = kept_by(scope, counted(head, counts), 0.65)
+    assert counts == {"head.weight": 1}
+    with pytest.raises(Refused, match=r"per_layer: at keep 0.65, 'head.weight' \(1 left\) would keep none"):
+        kept_by(scope, counted(head, counts), 0.65)
 
 
 def test_pruning_meets_the_table_of_the_text_ladder():
@@ -260,6 +195,10 @@ def test_the_best_stay_and_ties_fall_to_the_lower_index(case: tuple[Mask, dict[s
 @given(ranked())
 def test_tensors_of_their_own_do_not_see_each_other(case: tuple[Mask, dict[str, Tensor], float]):
     mask, scores, keep = case
+    if any(living and not target(living, living, keep=keep, density=None) for living in map(mask.kept_in, mask)):
+        with pytest.raises(Refused, match="would keep none"):
+            prune(mask, scores, keep=keep, scope=PerLayer())
+        return
     together = prune(mask, scores, keep=keep, scope=PerLayer())
     for name in mask:
         alone = prune(Mask({name: mask[name]}), {name: scores[name]}, keep=keep)
@@ -355,35 +294,12 @@ def test_all_tensors_join_the_mask_only_if_asked():
     assert widened(wide, shapes, PerLayer(tensors="all")) == wide
 
 
-# Collapse.
-
-
-def test_a_layer_that_collapses_is_warned_of_once(caplog: pytest.LogCaptureFixture):
-    shapes = {"big": (10,), "small": (10,)}
-    scores = {"big": torch.arange(10.0) + 100, "small": torch.arange(10.0)}
-    with caplog.at_level(logging.WARNING):
-        mask = prune(Mask.dense(shapes), scores, density=0.5)
-        assert [record.getMessage() for record in caplog.records] == [
-            "layer collapse: 'small' has no weight left at density 0.5; prune less, or use scope per_layer() or erk()."
-        ]
-        caplog.clear()
-        assert prune(mask, scores, keep=0.8).kept_in("big") == 8
-        assert not caplog.records
-        prune(Mask.dense(shapes), scores, density=0.5, scope=PerLayer())
-        assert not caplog.records
-        assert warn_of_collapse(prune(mask, scores, density=1e-6), before=mask) == ["big"]
-
-
-def test_what_is_weak_is_told():
-    mask = Mask(
-        {
-            "fine": torch.ones(2, 2, dtype=torch.bool),
-            "conv": torch.tensor([True, False, True, False, False, False, False, False]).reshape(4, 2, 1, 1),
-            "gone": torch.zeros(3, 3, dtype=torch.bool),
-            "bias": torch.tensor([True, False]),
-        }
-    )
-    assert weak_layers(mask) == [
-        "'conv': 2 of 4 units have no living input",
-        "'gone' has no weight left (layer collapse)",
-    ]
+@pytest.mark.parametrize("scope", [Everywhere(), PerLayer(), NM(), PerRow()], ids=str)
+def test_scores_that_do_not_fit_are_refused(scope: Scope):
+    """Once they made the search for the threshold go on for ever."""
+    mask = Mask.dense({"w": (4, 8), "v": (2, 8)})
+    for wrong in (torch.ones(8), torch.ones(8, 4)):
+        with pytest.raises(Refused, match="the scores of 'w' have the shape"):
+            prune(mask, {"w": wrong, "v": torch.ones(2, 8)}, keep=0.5, scope=scope)
+    with pytest.raises(Refused, match="there are no scores of 'v'"):
+        prune(mask, {"w": torch.ones(4, 8)}, keep=0.5, scope=scope)
