@@ -157,6 +157,13 @@ def test_find_writes_the_mask_that_a_training_ended_with(run: Run, words: tuple[
     assert run("verify", "a.ticket", "--json").json["ok"]
 
 
+def test_a_ticket_that_a_training_found_is_trained_with_its_mask(run: Run):
+    recipe = RECIPE.replace(")", ", rewire=dpf(density=0.3, every=2))")
+    run(*FIND[:3], "--recipe", recipe, "--levels", "0", "--out", "a.ticket")
+    assert run("train", "a.ticket", "--json").json["density"] == pytest.approx(0.3, abs=1e-3)
+    assert "begins with all weights" in complaint(run("train", "a.ticket", "--recipe", recipe), 2)
+
+
 def test_find_by_the_tasks_own_recipe_needs_no_words(run: Run, monkeypatch: pytest.MonkeyPatch):
     asked: list[Any] = []
     commands = importlib.import_module("tombola.commands.tickets")
@@ -416,6 +423,9 @@ ROUGH, RIGL = "quickstart(precision=bfloat16)", "quickstart(rewire=rigl())"
         ("--scope", "nm(m=7)"),
         ("--criterion", "obd", "--recipe", ROUGH),
         ("--levels", "0", "--recipe", RIGL),
+        ("--levels", "1", "--recipe", "quickstart(rewire=gradual())"),
+        ("--densities", "0.5", "--recipe", "quickstart(rewire=dpf())"),
+        ("--criterion", "snip", "--restart", "rate"),
     ],
     ids=" ".join,
 )

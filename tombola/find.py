@@ -59,9 +59,12 @@ def find(
     check_cuts(arch, task.io, recipe, criterion=criterion, scope=scope, keep=keep, densities=densities)
     check_word("moment", moment, ("", "before", "after"))
     check_word("restart", restart, RESTARTS)
+    early = (moment or habits_of(criterion).moment) == "before"
+    if early and restart != "weights":
+        raise Refused(f"restart='{restart}' goes on from trained weights; cut before training, there are none.")
     ticket = call(draw, arch=arch, task=task, recipe=recipe, seeds=seeds)
     yield ticket
-    if (moment or habits_of(criterion).moment) == "before":
+    if early:
         for density in densities or ladder(dense_mask(arch, task.io), scope, keep=keep, levels=levels):
             given = {"criterion": criterion, "scope": scope, "density": density, "seeds": seeds}
             yield call(cut_early, ticket=ticket, task=task, recipe=recipe, **given)

@@ -195,7 +195,9 @@ def test_parameters_that_are_no_products_get_no_score_or_one_of_their_own():
 
 
 def test_habits():
-    assert habits_of(SynFlow()) == Habits("before", rounds=100, pace="exponential", collapse="forbidden")
-    assert habits_of(SynFlow(rounds=1, pace="linear", collapse="allowed")) == Habits("before", rounds=1, pace="linear")
+    assert habits_of(SynFlow()) == Habits("before", rounds=100, pace="exponential", collapse="forbidden", passes=1)
+    assert habits_of(SynFlow(rounds=1, pace="linear", collapse="allowed")) == Habits(
+        "before", rounds=1, pace="linear", passes=1
+    )
     with pytest.raises(Refused, match="field 'rounds' is 0"):
         SynFlow(rounds=0)

@@ -11,7 +11,7 @@ from rich.table import Table
 from tombola.commands.shared import PLAIN, chosen_machine, print_json
 from tombola.core.errors import Damaged, Refused
 from tombola.core.files import check_writable
-from tombola.core.rewire import Rewire
+from tombola.core.rewire import Rewire, Static
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse
 from tombola.core.ticket import Ticket
@@ -225,6 +225,8 @@ def train(asked: Train) -> int:
     if not (asked.task or ticket.task) or not (asked.recipe or ticket.recipe):
         raise Refused(f"{asked.file} does not say on what and how to train: give --task and --recipe.")
     task, recipe = parse("task", asked.task or ticket.task), parse("recipe", asked.recipe or ticket.recipe)
+    if not asked.recipe and recipe.rewire.begins == "dense" and ticket.density < 1:
+        recipe = dataclasses.replace(recipe, rewire=Static())  # It has the mask that the method found.
     machine = chosen_machine(asked.machine)
     if asked.out:
         check_writable(asked.out)

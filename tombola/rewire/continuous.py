@@ -55,6 +55,11 @@ class ContinuousSparsification(Rewire):
         check_every(self, self.every)
         if self.density:
             check_density(self, self.density)
+        elif self.scope != Everywhere():
+            raise Refused(
+                f"continuous_sparsification: the scope {self.scope} shares out a density, and none is given: what "
+                "lives in the end is what s > 0 says. Give a density, or leave the scope out."
+            )
         for name, low in (("lam", 0.0), ("final", 1.0), ("rate", 0.0)):
             if getattr(self, name) < low:
                 raise Refused(f"continuous_sparsification: field '{name}' is {getattr(self, name)}. At least {low}.")
