@@ -137,3 +137,8 @@ def test_needed_by_hand():
     assert needed(Lead("c", (1.0,), bound=0.0)) == 5
     assert needed(Lead("c", (-1.0, 1.0), bound=0.0)) is None
     assert needed(Lead("c", (1.0, 1.0), bound=0.0)) == 5
+
+
+def test_equal_values_have_no_spread():
+    """Three times 0.05 has a mean that differs from it in the last bit."""
+    assert sample([0.05, 0.05, 0.05]).sd == 0.0 and sample([0.1, 0.1, 0.1]).sd == 0.0

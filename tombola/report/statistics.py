@@ -39,6 +39,8 @@ def sample(values: Sequence[float]) -> Sample:
         raise ValueError("no values to describe. A mean needs at least one.")
     mean = math.fsum(values) / len(values)
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else None
+    if sd and len(set(values)) == 1:  # Their mean may differ from them by a rounding.
+        sd = 0.0
     return Sample(len(values), mean, sd, min(values), max(values))
 
 
