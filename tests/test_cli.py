@@ -316,7 +316,7 @@ def test_doctor(run: Run, made: pathlib.Path):
         (("find", "--levels", "-1"), 2, "--levels is -1. It is the number of cuts, 0 or more."),
         (("find", "--keep", "0"), 2, "keep is 0.0. It is the fraction of the living weights"),
         (("find", "--keep", "1.2"), 2, "keep is 1.2."),
-        (("find", "--restart", "rewind"), 2, "--restart is 'rewind'. It is weights, rate or fine-tune."),
+        (("find", "--restart", "rewind"), 2, "--restart is 'rewind'. It is weights or rate or fine-tune."),
         ((*FIND, "--densities", "0.5", "0.9"), 2, "Pruning cannot revive weights"),
         (("find", "--machine", "machine(device='abacus')"), 2, "--machine: device 'abacus' cannot be used"),
         (("find", "--machine", "machine(device='meta')"), 2, "--machine: device 'meta' cannot be used"),

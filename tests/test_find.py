@@ -12,12 +12,13 @@ from torch import Tensor
 from tombola.archs.conv import Conv
 from tombola.archs.mlp import Mlp
 from tombola.core.errors import Refused
+from tombola.core.layout import dense_mask
 from tombola.core.lineage import Event
 from tombola.core.seeds import Seeds
 from tombola.core.ticket import Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.random_ import Random
-from tombola.find import carry, cut, dense_mask, draw, find
+from tombola.find import carry, cut, draw, find
 from tombola.moves.controls import Shuffle
 from tombola.prune import Erk, Everywhere, PerLayer
 from tombola.recall import recalled

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from tombola.checks import check_cuts, check_plugins, check_word, ladder
 from tombola.core.criterion import Criterion, Moment, habits_of
 from tombola.core.errors import Refused
-from tombola.core.layout import Arch, Interface, blank, initial_weights, shapes
+from tombola.core.layout import Arch, blank, dense_mask, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
@@ -25,9 +26,9 @@ from tombola.train import fleet
 from tombola.train.cost import cost_of
 from tombola.train.examples import Examples
 from tombola.train.loop import train
-from tombola.train.network import Network, no_curvature
+from tombola.train.network import Network
 from tombola.train.recipe import Recipe
-from tombola.train.run import Run, threads
+from tombola.train.run import Run, check_fit, threads
 from tombola.train.trained import Trained
 
 
@@ -174,8 +175,7 @@ def cut_early(
         Refused: If more weights are asked for than are alive, or none can be scored.
     """
     check_plugins(criterion, scope)
-    if ticket.io != task.io:
-        raise Refused(f"{ticket!r} is a network for {ticket.io}; {task} needs {task.io}. Transplant the ticket first.")
+    check_fit(ticket, task)
     examples = Examples(task, recipe, seeds, torch.device(context.machine.device))
     parameters = {name: tuple(value.shape) for name, value in blank(ticket.arch, ticket.io).named_parameters()}
     living = widened(ticket.mask, parameters, scope)
@@ -204,70 +204,6 @@ def carry(ticket: Ticket, by: Any) -> Ticket:
     return by(ticket)
 
 
-def check_plugins(criterion: Criterion, scope: Scope) -> None:
-    """Refuse what is no criterion or no scope, such as the class of one."""
-    for what, value, kind in (("criterion", criterion, Criterion), ("scope", scope, Scope)):
-        if isinstance(value, type) or not isinstance(value, kind):
-            raise Refused(
-                f"{what} is {value!r}. Give a plug-in, such as Magnitude() or Everywhere(); a text by parse()."
-            )
-
-
-def check_word(what: str, word: str, known: tuple[str, ...]) -> None:
-    """Refuse a word that is none of those known."""
-    if word not in known:
-        raise Refused(f"{what} is {word!r}. It is one of {', '.join(map(repr, known))}.")
-
-
 def on_dense(recipe: Recipe) -> Recipe:
     """How the dense ticket of a search is trained: without rewiring, where that moves the weights of sparse tickets."""
     return dataclasses.replace(recipe, rewire=Static()) if recipe.rewire.begins == "sparse" else recipe
-
-
-def check_cuts(
-    arch: Arch,
-    io: Interface,
-    recipe: Recipe,
-    *,
-    criterion: Criterion,
-    scope: Scope,
-    keep: float = 0.8,
-    densities: tuple[float, ...] = (),
-) -> None:
-    """Refuse now what a cut would refuse after hours of training.
-
-    Raises:
-        Refused: If the densities rise, the scope cannot cut the dense network so, or the criterion needs second
-            derivatives where the recipe's numbers are too rough for them.
-    """
-    check_plugins(criterion, scope)
-    if isinstance(densities, float):
-        raise Refused(f"densities is {densities}. Give one for each level: densities=({densities},).")
-    if habits_of(criterion).order == 2 and recipe.precision != "float32":
-        raise no_curvature(recipe.precision)
-    if list(densities) != sorted(densities, reverse=True):
-        raise Refused(f"densities {densities} rise. Pruning cannot revive weights: give them from high to low.")
-    parameters = {name: tuple(value.shape) for name, value in blank(arch, io).named_parameters()}
-    dense = widened(dense_mask(arch, io), parameters, scope)
-    for density in densities or (None,):
-        scope.shares(dense, keep=keep if density is None else None, density=density)
-
-
-def ladder(mask: Mask, scope: Scope, *, keep: float, levels: int) -> Iterator[float]:
-    """The densities that so many cuts after one another would leave.
-
-    Example:
-        >>> [round(d, 4) for d in ladder(Mask.dense({"w": (10, 100)}), Everywhere(), keep=0.8, levels=3)]
-        [0.8, 0.64, 0.512]
-    """
-    equal = {name: torch.zeros(shape) for name, shape in mask.shapes.items()}
-    for _ in range(levels):
-        shares = scope.shares(mask, keep=keep, density=None)
-        mask = Mask.taking({**mask, **scope.chosen(mask, equal, shares)})  # Counted only: it need not work.
-        yield mask.density
-
-
-def dense_mask(arch: Arch, io: Interface) -> Mask:
-    """Everything alive, in the tensors that the layout calls prunable."""
-    sizes = shapes(blank(arch, io))
-    return Mask.dense({name: sizes[name] for name in arch.layout().prunable})

@@ -10,13 +10,12 @@ from torch import Tensor
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
 from tombola.core import catalogue
-from tombola.core.layout import Interface, Prunable, initial_weights
+from tombola.core.layout import Interface, Prunable, dense_mask, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse
 from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.random_ import Random
-from tombola.find import dense_mask
 from tombola.prune import prune
 from tombola.tasks.digits import Digits
 from tombola.train.examples import Examples

@@ -11,13 +11,13 @@ from tombola.archs.conv import Conv
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
 from tombola.core import catalogue
-from tombola.core.layout import Arch, Interface, initial_weights
+from tombola.core.layout import Arch, Interface, dense_mask, initial_weights
 from tombola.core.lineage import Event, Lineage
 from tombola.core.mask import Mask
 from tombola.core.plugin import hints
 from tombola.core.text import parse
 from tombola.core.ticket import Ticket
-from tombola.find import carry, dense_mask
+from tombola.find import carry
 
 EXAMPLES: dict[str, list[str]] = {}  # Of moves with a field that has no default: `stretch(to=resnet(depth=32))`, ...
 CONTROLS = "tombola.moves.controls"

@@ -10,11 +10,10 @@ from torch import Tensor
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
 from tombola.core.errors import Refused
-from tombola.core.layout import Interface, initial_weights
+from tombola.core.layout import Interface, dense_mask, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.share import erk_wishes
 from tombola.core.ticket import Ticket
-from tombola.find import dense_mask
 from tombola.moves.controls import ErkMask, Invert, RandomMask, Reinit, Shuffle
 
 IO = Interface(inputs=(1, 8, 8), classes=10)

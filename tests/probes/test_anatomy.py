@@ -7,11 +7,10 @@ import torch
 
 from tombola.archs.conv import Conv
 from tombola.archs.mlp import Mlp
-from tombola.core.layout import Interface, initial_weights
+from tombola.core.layout import Interface, dense_mask, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.measurement import Measurement
 from tombola.core.ticket import Ticket
-from tombola.find import dense_mask
 from tombola.probes.anatomy import anatomy
 from tombola.report.findings import Picture
 from tombola.study.store import Store

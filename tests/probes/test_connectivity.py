@@ -17,12 +17,13 @@ from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
 from tombola.archs.vgg import Vgg
 from tombola.core.errors import Refused
-from tombola.core.layout import Arch, Interface, Layout, initial_weights
+from tombola.core.layout import Arch, Interface, Layout, dense_mask, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
-from tombola.find import cut_early, dense_mask, draw
+from tombola.criteria.synflow import SynFlow
+from tombola.find import cut_early, draw
 from tombola.probes.connectivity import connectivity
 from tombola.prune import PerLayer
 from tombola.study.deferred import defer
@@ -221,10 +222,9 @@ def test_random_masks_of_extreme_density_are_mostly_disconnected():
 
 def test_synflow_leaves_hardly_anything_disconnected():
     """What lies on no path has a score of zero, and is the first to go in the next round."""
-    synflow = pytest.importorskip("tombola.criteria.synflow").SynFlow()
     recipe = Recipe(steps=1, batch=60, validation=0.0)
     dense = draw(Mlp(hidden=(60, 30)), Digits(), recipe)
-    numbers = connectivity(cut_early(dense, Digits(), recipe, synflow, density=0.02)).numbers()
+    numbers = connectivity(cut_early(dense, Digits(), recipe, SynFlow(), density=0.02)).numbers()
     assert numbers["disconnected"] <= 0.02 * numbers["kept"] and numbers["dead_layers"] == 0
 
 

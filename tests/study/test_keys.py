@@ -15,11 +15,11 @@ import pytest
 
 from tombola.archs.mlp import Mlp
 from tombola.core.call import Call
-from tombola.core.layout import initial_weights
+from tombola.core.layout import dense_mask, initial_weights
 from tombola.core.seeds import Seeds
 from tombola.core.ticket import Ticket
 from tombola.criteria.magnitude import Magnitude
-from tombola.find import carry, cut, dense_mask, draw
+from tombola.find import carry, cut, draw
 from tombola.moves.controls import Reinit, Shuffle
 from tombola.prune import Everywhere, PerLayer
 from tombola.tasks.digits import Digits

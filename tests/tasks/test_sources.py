@@ -34,6 +34,15 @@ def test_a_set_is_decoded_once(alone: Path, tiny: Callable[..., dict], monkeypat
     assert sources.load(own(alone))[1] == first[1]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_arrays_may_be_written_whether_decoded_now_or_before(alone: Path, tiny: Callable[..., dict], times: int):
+    """PyTorch warns of arrays that may not: once in a process, at whichever set comes first."""
+    tiny(alone / "data" / "own")
+    for _ in range(times):
+        arrays, _ = sources.load(own(alone))
+    assert all(array.flags.writeable for array in arrays[:4])
+
+
 def test_a_changed_folder_is_read_again(alone: Path, tiny: Callable[..., dict]):
     tiny(alone / "data" / "own")
     first = sources.load(own(alone))[1]

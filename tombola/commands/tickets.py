@@ -8,14 +8,15 @@ from typing import Any
 
 from rich.table import Table
 
+from tombola.checks import check_cuts, check_word
 from tombola.commands.shared import PLAIN, chosen_machine, print_json
 from tombola.core.errors import Damaged, Refused
 from tombola.core.files import check_writable
 from tombola.core.rewire import Rewire, Static
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse
-from tombola.core.ticket import Ticket
-from tombola.find import check_cuts, cut, on_dense
+from tombola.core.ticket import RESTARTS, Ticket
+from tombola.find import cut, on_dense
 from tombola.find import find as find_tickets
 from tombola.prune import weak_layers
 from tombola.report.card import densities_table, level_line, levels_table, lineage_table
@@ -33,10 +34,8 @@ def find(asked: Find) -> int:
     arch, task = parse("arch", asked.arch), parse("task", asked.task)
     recipe = parse("recipe", asked.recipe or task.default_recipe)
     criterion, scope, seeds = parse("criterion", asked.criterion), parse("scope", asked.scope), Seeds(asked.seed)
-    if asked.restart not in ("weights", "rate", "fine-tune"):
-        raise Refused(f"--restart is '{asked.restart}'. It is weights, rate or fine-tune.")
-    if asked.moment not in ("", "before", "after"):
-        raise Refused(f"--moment is '{asked.moment}'. It is before or after (training).")
+    check_word("--restart", asked.restart, RESTARTS)
+    check_word("--moment", asked.moment, ("", "before", "after"))
     if asked.levels < 0:
         raise Refused(f"--levels is {asked.levels}. It is the number of cuts, 0 or more.")
     machine = chosen_machine(asked.machine)

@@ -216,6 +216,12 @@ def shapes(net: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in net.state_dict().items()}
 
 
+def dense_mask(arch: Arch, io: Interface) -> Mask:
+    """Everything alive, in the tensors that the layout calls prunable."""
+    sizes = shapes(blank(arch, io))
+    return Mask.dense({name: sizes[name] for name in arch.layout().prunable})
+
+
 def initial_weights(arch: Arch, io: Interface, *names: str | int) -> dict[str, Tensor]:
     """The network's state dict at the start: a function of arch, interface and the names of the stream.
 

@@ -1,20 +1,15 @@
 """Block sparsity: weights live and die in whole blocks (Narang et al. 2017; Gray et al. 2017)."""
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from torch import Tensor
-
 from tombola.core.errors import Refused
-from tombola.core.layout import Scores
-from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
-from tombola.prune.scope import Share, Tensors
-from tombola.prune.units import Sharing, Units
+from tombola.prune.scope import Tensors
+from tombola.prune.units import Sharing, Units, Unitwise
 
 
 @plugin("scope", "blocks")
-class Blocks:
+class Blocks(Unitwise):
     """Whole blocks of the matrix of outputs by inputs (Narang et al. 2017): the best that fit into the density.
 
     A convolution is the matrix of its outputs by inputs x height x width, as it lies in memory, so `columns` of 9 hold
@@ -35,14 +30,6 @@ class Blocks:
         """Check the numbers."""
         if self.rows < 1 or self.columns < 1:
             raise Refused(f"blocks: {self.rows} rows and {self.columns} columns; a block has at least one of each.")
-
-    def shares(self, mask: Mask, *, keep: float | None, density: float | None) -> list[Share]:
-        """One group of all tensors or one a tensor, with the number of weights that blocks must fit into."""
-        return self._units.shares(mask, keep=keep, density=density)
-
-    def chosen(self, mask: Mask, scores: Scores, shares: Sequence[Share]) -> dict[str, Tensor]:
-        """The best blocks that fit."""
-        return self._units.chosen(mask, scores, shares)
 
     @property
     def _units(self) -> Units:

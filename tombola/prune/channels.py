@@ -1,20 +1,15 @@
 """Structured pruning: whole output channels (Li et al. 2017, "Pruning Filters for Efficient ConvNets")."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import Tensor
-
 from tombola.core.errors import Refused
-from tombola.core.layout import Scores
-from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
-from tombola.prune.scope import Share, Tensors
-from tombola.prune.units import Norm, Sharing, Units
+from tombola.prune.scope import Tensors
+from tombola.prune.units import Norm, Sharing, Units, Unitwise
 
 
 @plugin("scope", "channels")
-class Channels:
+class Channels(Unitwise):
     """Whole output channels (Li et al. 2017): the best filters or rows that fit into the density.
 
     The score of a channel is the mean of those of its living weights, so that channels of unequal size compare; the
@@ -34,14 +29,6 @@ class Channels:
         """Check the number."""
         if self.least < 1:
             raise Refused(f"channels: least is {self.least}. At least 1 channel of every tensor stays.")
-
-    def shares(self, mask: Mask, *, keep: float | None, density: float | None) -> list[Share]:
-        """One group of all tensors or one a tensor, with the number of weights that channels must fit into."""
-        return self._units.shares(mask, keep=keep, density=density)
-
-    def chosen(self, mask: Mask, scores: Scores, shares: Sequence[Share]) -> dict[str, Tensor]:
-        """The best channels that fit."""
-        return self._units.chosen(mask, scores, shares)
 
     @property
     def _units(self) -> Units:

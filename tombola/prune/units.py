@@ -181,3 +181,19 @@ def _pieces(tensor: Tensor, shape: tuple[int, int, int, int]) -> Iterator[tuple[
 
 def _view(piece: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:
     return piece.reshape(-1, *shape[1:])
+
+
+class Unitwise:
+    """A scope whose weights live and die in units; a plug-in made from it says which, in `_units`."""
+
+    @property
+    def _units(self) -> Units:
+        raise NotImplementedError
+
+    def shares(self, mask: Mask, *, keep: float | None, density: float | None) -> list[Share]:
+        """One group of all tensors or one a tensor, with the number of weights that units must fit into."""
+        return self._units.shares(mask, keep=keep, density=density)
+
+    def chosen(self, mask: Mask, scores: Scores, shares: Sequence[Share]) -> dict[str, Tensor]:
+        """The best units that fit."""
+        return self._units.chosen(mask, scores, shares)

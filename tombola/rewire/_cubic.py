@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, cast
 
 import torch
 from torch import Tensor
@@ -15,7 +15,8 @@ from tombola.core.layout import Mode, Wiring
 from tombola.core.lazily import Lazily
 from tombola.core.mask import Mask
 from tombola.core.plugin import registration_of
-from tombola.core.rewire import Live
+from tombola.core.rewire import Live, Rewire
+from tombola.core.times import Time, in_steps
 from tombola.prune.layers import collapsed
 from tombola.prune.rank import pruned
 from tombola.prune.scope import Scope, Share
@@ -55,13 +56,40 @@ class Cuts:
         return final + math.floor((first - final) * Fraction(left, self.number) ** 3 + Fraction(1, 2))
 
 
+class Falling(Rewire):
+    """What methods share whose density falls by the cubic between two parts of a training; they have these fields."""
+
+    if TYPE_CHECKING:
+        density: float
+        start: float
+        end: float
+        every: Time
+        scope: Scope
+
+    def in_steps(self, epoch: int, steps: int) -> Self:
+        """The same cuts, their distance in steps."""
+        made = dataclasses.replace(cast(Any, self), every=in_steps(self.every, epoch=epoch))
+        made.cuts(steps)
+        return made
+
+    def cuts(self, steps: int) -> Cuts:
+        """The cuts of a training of so many steps."""
+        assert isinstance(self.every, int), "in_steps comes first"
+        return cuts_of(self, start=self.start, end=self.end, every=self.every, steps=steps)
+
+    def check(self, mask: Mask) -> None:
+        """The ticket has as many weights as are to be left, and the scope can share them."""
+        super().check(mask)
+        check_scope(self, self.scope, mask, self.density)
+
+
 def check_span(method: object, density: float, start: float, end: float) -> None:
     """Whether a density is one, and two parts of the training are a start and an end.
 
     Raises:
         Refused: If they are not.
     """
-    check_density(method, density)
+    check_final(method, density)
     if not 0 <= start < end <= 1:
         raise Refused(
             f"{registration_of(method).name}: field 'start' is {start}, 'end' is {end}. Both are parts of the "
@@ -69,8 +97,8 @@ def check_span(method: object, density: float, start: float, end: float) -> None
         )
 
 
-def check_density(method: object, density: float) -> None:
-    """Whether a density is one.
+def check_final(method: object, density: float) -> None:
+    """Whether a density is one that a training may end with.
 
     Raises:
         Refused: If it is not above 0 and at most 1.

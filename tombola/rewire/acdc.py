@@ -13,8 +13,9 @@ from tombola.core.times import Time, checked, in_steps
 from tombola.criteria.magnitude import Magnitude
 from tombola.prune.everywhere import Everywhere
 from tombola.prune.scope import Scope
-from tombola.rewire._cubic import check_density, check_scope, cut
+from tombola.rewire._cubic import check_scope, cut
 from tombola.rewire._parts import end_of
+from tombola.rewire._shadows import check_density
 
 Span = Time | float
 

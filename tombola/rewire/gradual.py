@@ -1,7 +1,6 @@
 """Gradual pruning inside one training (Zhu and Gupta 2017, "To prune, or not to prune", section 3, equation 1)."""
 
-import dataclasses
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -9,17 +8,17 @@ from torch import Tensor
 from tombola.core.criterion import Criterion
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
-from tombola.core.rewire import Live, Masks, Rewire
-from tombola.core.times import Time, in_steps
+from tombola.core.rewire import Live, Masks
+from tombola.core.times import Time
 from tombola.criteria.magnitude import Magnitude
 from tombola.prune.everywhere import Everywhere
 from tombola.prune.scope import Scope
-from tombola.rewire._cubic import Cuts, begin_cuts, check_scope, check_span, cut, cuts_of, rehearsed, shares_of
+from tombola.rewire._cubic import Falling, begin_cuts, check_span, cut, rehearsed, shares_of
 from tombola.rewire._parts import check_every
 
 
 @plugin("rewire", "gradual")
-class Gradual(Rewire):
+class Gradual(Falling):
     """Prune while training, from the ticket's density to `density`: much at first, then less and less (a cubic).
 
     There is a cut after every `every` steps from the part `start` of the training to its part `end`; the last one that
@@ -51,24 +50,9 @@ class Gradual(Rewire):
         """Pruned weights that keep their values are shadows."""
         return "zero" if self.pruned == "zero" else "shadow"
 
-    def in_steps(self, epoch: int, steps: int) -> Self:
-        """The same cuts, their distance in steps."""
-        made = dataclasses.replace(self, every=in_steps(self.every, epoch=epoch))
-        made._cuts(steps)
-        return made
-
-    def _cuts(self, steps: int) -> Cuts:
-        assert isinstance(self.every, int), "in_steps comes first"
-        return cuts_of(self, start=self.start, end=self.end, every=self.every, steps=steps)
-
-    def check(self, mask: Mask) -> None:
-        """The ticket has as many weights as are to be left, and the scope can share them."""
-        super().check(mask)
-        check_scope(self, self.scope, mask, self.density)
-
     def begin(self, live: Live) -> Masks:
         """The ticket's mask, if scope and criterion can do what is asked of them."""
-        begin_cuts(self, self._cuts(live.steps), live, self.scope, self.density)
+        begin_cuts(self, self.cuts(live.steps), live, self.scope, self.density)
         rehearsed(live, self.criterion)
         if self.pruned == "kept":
             live.state |= {f"ticket/{name}": alive.to(torch.uint8) for name, alive in live.masks.items()}
@@ -76,11 +60,11 @@ class Gradual(Rewire):
 
     def due(self, step: int, steps: int) -> bool:
         """After the updates at which there is a cut."""
-        return self._cuts(steps).due(step + 1)
+        return self.cuts(steps).due(step + 1)
 
     def rewired(self, live: Live) -> Masks:
         """What the criterion leaves at the schedule's density."""
-        shares = shares_of(self._cuts(live.steps), live)
+        shares = shares_of(self.cuts(live.steps), live)
         ticket = {name: live.state[f"ticket/{name}"] != 0 for name in live.masks} if self.pruned == "kept" else None
         return cut(Mask(ticket or live.masks), live, self.criterion, shares, self.scope)
 

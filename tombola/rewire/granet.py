@@ -1,24 +1,24 @@
 """GraNet: gradual pruning with regrowth (Liu et al. 2021, "Sparse training via boosting pruning plasticity")."""
 
 import dataclasses
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from tombola.core.errors import Refused
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
-from tombola.core.rewire import Live, Masks, Rewire
-from tombola.core.times import Time, in_steps
+from tombola.core.rewire import Live, Masks
+from tombola.core.times import Time
 from tombola.criteria.magnitude import Magnitude
 from tombola.prune.everywhere import Everywhere
 from tombola.prune.scope import Scope, ranks_freely
-from tombola.rewire._cubic import Cuts, begin_cuts, check_scope, check_span, cut, cuts_of, decayed, portion, shares_of
+from tombola.rewire._cubic import Falling, begin_cuts, check_span, cut, decayed, portion, shares_of
 from tombola.rewire._parts import Regrow, Regrown, bottom, check_drop, check_every, exchanged, room, top
 
 
 @plugin("rewire", "granet")
-class GraNet(Rewire):
+class GraNet(Falling):
     """Prune gradually from the ticket's density to `density`, and at each cut exchange weights for better ones.
 
     After every `every` steps from the part `start` of the training to its part `end`, magnitude within the groups of
@@ -53,20 +53,9 @@ class GraNet(Rewire):
         if not 0 <= self.floor <= 1:
             raise Refused(f"granet: field 'floor' is {self.floor}. It is what `drop` decays to, from 0 to 1.")
 
-    def in_steps(self, epoch: int, steps: int) -> Self:
-        """The same updates, their distance in steps."""
-        made = dataclasses.replace(self, every=in_steps(self.every, epoch=epoch))
-        made._cuts(steps)
-        return made
-
-    def _cuts(self, steps: int) -> Cuts:
-        assert isinstance(self.every, int), "in_steps comes first"
-        return cuts_of(self, start=self.start, end=self.end, every=self.every, steps=steps)
-
     def check(self, mask: Mask) -> None:
         """The ticket has as many weights as are to be left, and the scope can share them."""
         super().check(mask)
-        check_scope(self, self.scope, mask, self.density)
         if not ranks_freely(self.scope):
             raise Refused(
                 f"{self}: it exchanges single weights, which undoes the structure that {self.scope} is there for. Use "
@@ -75,18 +64,18 @@ class GraNet(Rewire):
 
     def begin(self, live: Live) -> Masks:
         """The ticket's mask, if the scope can make all cuts."""
-        begin_cuts(self, self._cuts(live.steps), live, self.scope, self.density)
+        begin_cuts(self, self.cuts(live.steps), live, self.scope, self.density)
         return live.masks
 
     def due(self, step: int, steps: int) -> bool:
         """After the updates at which there is a cut, and if so asked as often up to the end of the training."""
-        cuts, time = self._cuts(steps), step + 1
+        cuts, time = self.cuts(steps), step + 1
         on = self.after_end == "exchange" and time > cuts.last and (time - cuts.begin) % cuts.every == 0
         return cuts.due(time) or (on and time < steps)
 
     def rewired(self, live: Live) -> Masks:
         """Cut down to the schedule's density, then exchanged tensor by tensor."""
-        shares = shares_of(self._cuts(live.steps), live)
+        shares = shares_of(self.cuts(live.steps), live)
         pruned = cut(Mask(live.masks), live, Magnitude(), shares, self.scope)
         ranked = {name for names, _ in shares for name in names}
         left = dataclasses.replace(live, masks=pruned, counts={})

@@ -98,7 +98,7 @@ class Bench:
     def recipe(self, *, rewind: bool = False) -> Recipe:
         """The same for all methods, but for the rewind point of those that train the dense network first."""
         optimizer = Sgd(lr=0.1, momentum=0.9, decay=1e-4 if self.on == "mnist" else 5e-4)
-        steps, late = ("8ep", 0) if self.on == "mnist" else ("12ep", "1ep")
+        steps, late = ("8ep", 0) if self.on == "mnist" else ("8ep", "1ep")
         start = late if rewind else 0
         return Recipe(steps=steps, optimizer=optimizer, schedule=Cosine(), rewind=start, evaluate="4ep")
 

@@ -140,7 +140,7 @@ def _labels(source: Source, part: Any, split: str) -> Labels:
     if len(part) == 0:
         raise Refused(f"{source.name}: split '{split}' is empty.")
     column = part.with_format("arrow")[:][source.label]
-    if column.null_count or min(labels := np.asarray(column.to_numpy(), dtype=np.int64)) < 0:
+    if column.null_count or min(labels := np.array(column.to_numpy(), dtype=np.int64)) < 0:
         raise Refused(
             f"{source.name}: split '{split}' has examples without a label (empty or negative). Name a labelled split, "
             f"e.g. train='{source.train}[:80%]', test='{source.train}[80%:]'."

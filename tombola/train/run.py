@@ -272,14 +272,19 @@ def threads(machine: Machine) -> Generator[None]:
         torch.set_num_threads(before)
 
 
+def check_fit(ticket: Ticket, task: Task) -> None:
+    """Refuse a ticket whose network is for other inputs or classes than a task's."""
+    if ticket.io != task.io:
+        raise Refused(f"{ticket!r} is a network for {ticket.io}; {task} needs {task.io}. Transplant the ticket first.")
+
+
 def check(ticket: Ticket, task: Task, recipe: Recipe) -> None:
     """Whether ticket, task and recipe belong together.
 
     Raises:
         Refused: If they do not.
     """
-    if ticket.io != task.io:
-        raise Refused(f"{ticket!r} is a network for {ticket.io}; {task} needs {task.io}. Transplant the ticket first.")
+    check_fit(ticket, task)
     if ticket.step >= int(recipe.steps):
         raise Refused(f"{ticket!r} starts at step {ticket.step}; the recipe ends at step {recipe.steps}. Train longer.")
     if ticket.restart == "fine-tune" and (last := recipe.rate(int(recipe.steps) - 1)) < STILL * recipe.optimizer.lr:

@@ -1,0 +1,72 @@
+"""What is refused before anything is trained, so that nobody waits for hours to be told."""
+
+from collections.abc import Iterator
+
+import torch
+
+from tombola.core.criterion import Criterion, habits_of
+from tombola.core.errors import Refused
+from tombola.core.layout import Arch, Interface, blank, dense_mask
+from tombola.core.mask import Mask
+from tombola.prune import Scope, widened
+from tombola.train.network import no_curvature
+from tombola.train.recipe import Recipe
+
+
+def check_cuts(
+    arch: Arch,
+    io: Interface,
+    recipe: Recipe,
+    *,
+    criterion: Criterion,
+    scope: Scope,
+    keep: float = 0.8,
+    densities: tuple[float, ...] = (),
+) -> None:
+    """Refuse now what a cut would refuse after hours of training.
+
+    Raises:
+        Refused: If the densities rise, the scope cannot cut the dense network so, or the criterion needs second
+            derivatives where the recipe's numbers are too rough for them.
+    """
+    check_plugins(criterion, scope)
+    if isinstance(densities, float):
+        raise Refused(f"densities is {densities}. Give one for each level: densities=({densities},).")
+    if habits_of(criterion).order == 2 and recipe.precision != "float32":
+        raise no_curvature(recipe.precision)
+    if list(densities) != sorted(densities, reverse=True):
+        raise Refused(f"densities {densities} rise. Pruning cannot revive weights: give them from high to low.")
+    parameters = {name: tuple(value.shape) for name, value in blank(arch, io).named_parameters()}
+    dense = widened(dense_mask(arch, io), parameters, scope)
+    for density in densities or (None,):
+        scope.shares(dense, keep=keep if density is None else None, density=density)
+
+
+def check_plugins(criterion: Criterion, scope: Scope) -> None:
+    """Refuse what is no criterion or no scope, such as the class of one."""
+    for what, value, kind in (("criterion", criterion, Criterion), ("scope", scope, Scope)):
+        if isinstance(value, type) or not isinstance(value, kind):
+            raise Refused(
+                f"{what} is {value!r}. Give a plug-in, such as Magnitude() or Everywhere(); a text by parse()."
+            )
+
+
+def check_word(what: str, word: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is none of those known."""
+    if word not in known:
+        raise Refused(f"{what} is '{word}'. It is {' or '.join(one for one in known if one)}.")
+
+
+def ladder(mask: Mask, scope: Scope, *, keep: float, levels: int) -> Iterator[float]:
+    """The densities that so many cuts after one another would leave.
+
+    Example:
+        >>> from tombola.prune import Everywhere
+        >>> [round(d, 4) for d in ladder(Mask.dense({"w": (10, 100)}), Everywhere(), keep=0.8, levels=3)]
+        [0.8, 0.64, 0.512]
+    """
+    equal = {name: torch.zeros(shape) for name, shape in mask.shapes.items()}
+    for _ in range(levels):
+        shares = scope.shares(mask, keep=keep, density=None)
+        mask = Mask.taking({**mask, **scope.chosen(mask, equal, shares)})  # Counted only: it need not work.
+        yield mask.density
