@@ -128,12 +128,12 @@ def test_find_by_densities_scope_criterion_restart_and_seed(run: Run):
 
 
 def test_find_before_training(run: Run):
-    early = ("--criterion", "snip", "--densities", "0.5", "0.2")
-    found = run(*FIND, *early, "--out", "snip.ticket", "--json").json["tickets"]
+    early = (*FIND[:-2], "--criterion", "snip", "--densities", "0.5", "0.2")
+    found = run(*early, "--out", "snip.ticket", "--json").json["tickets"]
     assert [(one["level"], round(one["density"], 2)) for one in found] == [(0, 1.0), (1, 0.5), (1, 0.2)]
     ticket = Ticket.load("snip.ticket")
     assert [event.function for event in ticket.lineage] == ["draw", "cut_early"] and verify(ticket).ok
-    after = run(*FIND, *early, "--moment", "after", "--json").json["tickets"]
+    after = run(*early, "--moment", "after", "--json").json["tickets"]
     assert [one["level"] for one in after] == [0, 1, 2]
 
 
@@ -169,7 +169,7 @@ def test_find_by_the_tasks_own_recipe_needs_no_words(run: Run, monkeypatch: pyte
     commands = importlib.import_module("tombola.commands.tickets")
     monkeypatch.setattr(commands, "find", lambda words: asked.append(words) or 0)
     assert run("find").code == 0
-    assert (asked[0].arch, asked[0].task, asked[0].levels, asked[0].store) == ("mlp", "digits", 10, "runs")
+    assert (asked[0].arch, asked[0].task, asked[0].levels, asked[0].store) == ("mlp", "digits", None, "runs")
 
 
 def test_show(run: Run, made: pathlib.Path):
@@ -314,10 +314,21 @@ def test_doctor(run: Run, made: pathlib.Path):
         (("find", "--recipe", "recipe(batch=5000)"), 2, "a batch of 5000 from digits(), which has"),
         (("find", "--recipe", "recipe(optimizer=constant())"), 2, "recipe: field 'optimizer' is constant()"),
         (("find", "--levels", "-1"), 2, "--levels is -1. It is the number of cuts, 0 or more."),
+        (("find", "--levels", "0", "--densities", "0.5"), 2, "Each density is a cut by itself: leave --levels out."),
+        (
+            ("find", "mlp(hidden=(2,))", "--levels", "60", "--keep", "0.5"),
+            2,
+            "the cut to level 8 would leave no weight: ask for 7 levels at most.",
+        ),
+        (
+            ("find", "--criterion", "rigl"),
+            2,
+            "no criterion called 'rigl': that is a rewire. See: tombola list criterion.",
+        ),
         (("find", "--keep", "0"), 2, "keep is 0.0. It is the fraction of the living weights"),
         (("find", "--keep", "1.2"), 2, "keep is 1.2."),
         (("find", "--restart", "rewind"), 2, "--restart is 'rewind'. It is weights or rate or fine-tune."),
-        ((*FIND, "--densities", "0.5", "0.9"), 2, "Pruning cannot revive weights"),
+        ((*FIND[:-2], "--densities", "0.5", "0.9"), 2, "Pruning cannot revive weights"),
         (("find", "--machine", "machine(device='abacus')"), 2, "--machine: device 'abacus' cannot be used"),
         (("find", "--machine", "machine(device='meta')"), 2, "--machine: device 'meta' cannot be used"),
         (("find", "--machine", "machine(threads=0)"), 2, "machine: field 'threads' is 0. It is 1 or more."),
@@ -424,7 +435,6 @@ ROUGH, RIGL = "quickstart(precision=bfloat16)", "quickstart(rewire=rigl())"
         ("--criterion", "obd", "--recipe", ROUGH),
         ("--levels", "0", "--recipe", RIGL),
         ("--levels", "1", "--recipe", "quickstart(rewire=gradual())"),
-        ("--densities", "0.5", "--recipe", "quickstart(rewire=dpf())"),
         ("--criterion", "snip", "--restart", "rate"),
     ],
     ids=" ".join,
@@ -432,6 +442,11 @@ ROUGH, RIGL = "quickstart(precision=bfloat16)", "quickstart(rewire=rigl())"
 def test_what_can_be_known_is_refused_before_the_training(run: Run, words: tuple[str, str]):
     complaint(run(*FIND, *words), 2)
     assert not pathlib.Path("runs").exists()
+
+
+def test_a_method_that_prunes_by_itself_takes_no_densities(run: Run):
+    message = complaint(run("find", "--densities", "0.5", "--recipe", "quickstart(rewire=dpf())"), 2)
+    assert "dpf() prunes inside the training: ask for no further level" in message
 
 
 def test_a_store_that_cannot_be_written(run: Run):
@@ -550,7 +565,7 @@ def environment(folder: pathlib.Path) -> dict[str, str]:
 def test_ctrl_c_stops_and_the_same_command_goes_on(run: Run, tmp_path: pathlib.Path):
     words = ["find", "mlp(hidden=(6, 5))", "digits", "--recipe", "recipe(steps=400, batch=60)"]
     process = subprocess.Popen(
-        [*PROGRAM, *words, "--levels", "500"],
+        [*PROGRAM, *words, "--keep", "0.999", "--levels", "300"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -578,7 +593,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(run: Run, tmp_path: pathlib.P
     written = {
         key: (pathlib.Path("runs") / key.replace(":", "/") / "record.json").stat().st_mtime_ns for key in finished
     }
-    rows = run(*words, "--levels", "3", "--json").json["tickets"]
+    rows = run(*words, "--keep", "0.999", "--levels", "3", "--json").json["tickets"]
     assert [row["level"] for row in rows] == [0, 1, 2, 3]
     assert {rows[i][kind] for i in (0, 1) for kind in ("ticket", "trained")} <= set(finished)
     for key, time in written.items():

@@ -22,6 +22,7 @@ def check_cuts(
     scope: Scope,
     keep: float = 0.8,
     densities: tuple[float, ...] = (),
+    levels: int = 0,
 ) -> None:
     """Refuse now what a cut would refuse after hours of training.
 
@@ -38,8 +39,13 @@ def check_cuts(
         raise Refused(f"densities {densities} rise. Pruning cannot revive weights: give them from high to low.")
     parameters = {name: tuple(value.shape) for name, value in blank(arch, io).named_parameters()}
     dense = widened(dense_mask(arch, io), parameters, scope)
-    for density in densities or (None,):
-        scope.shares(dense, keep=keep if density is None else None, density=density)
+    for density in densities:
+        scope.shares(dense, keep=None, density=density)
+    if not densities:
+        scope.shares(dense, keep=keep, density=None)
+        for level, left in enumerate(ladder(dense, scope, keep=keep, levels=levels), start=1):
+            if not left:
+                raise Refused(f"the cut to level {level} would leave no weight: ask for {level - 1} levels at most.")
 
 
 def check_plugins(criterion: Criterion, scope: Scope) -> None:

@@ -57,7 +57,7 @@ def find(
             once; "" is the criterion's own habit.
         call: How steps are run: `now`, or a `Store`, which remembers.
     """
-    check_cuts(arch, task.io, recipe, criterion=criterion, scope=scope, keep=keep, densities=densities)
+    check_cuts(arch, task.io, recipe, criterion=criterion, scope=scope, keep=keep, densities=densities, levels=levels)
     check_word("moment", moment, ("", "before", "after"))
     check_word("restart", restart, RESTARTS)
     early = (moment or habits_of(criterion).moment) == "before"

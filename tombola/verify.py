@@ -6,7 +6,7 @@ that its seed draws. With parents (files or a store): each cut and each move is 
 the mask is nested and exact and survivors equal the rewind point bit for bit. By replay: every call is run again."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,8 +17,7 @@ from tombola.core.artifact import Artifact
 from tombola.core.canon import Keyed
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.layout import initial_weights
-from tombola.core.lineage import Event, Lineage
-from tombola.core.mask import Mask
+from tombola.core.lineage import Lineage
 from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse_call, references
@@ -26,11 +25,10 @@ from tombola.core.ticket import CUTS, Ticket
 from tombola.core.verdict import Check, Verdict
 from tombola.prune import Erk, Everywhere, Igq, target
 from tombola.recall import ALIVE, STEPS, recalled
+from tombola.redone import Subject, again, each, same_bits
 from tombola.study.step import now
 from tombola.study.store import Store
 from tombola.train.trained import Trained
-
-Subject = Ticket | Trained
 
 
 def verify(
@@ -96,15 +94,15 @@ def _content(value: Subject) -> Iterator[Check]:
     yield Check(
         "mask covers the prunable weights", masked, f"{len(mask)} tensors, {mask.kept:,} of {mask.size:,} weights"
     )
-    yield _all("values are finite", ticket.weights, lambda _, v: bool(torch.isfinite(v).all()))
-    yield _all("dead weights start at zero", start, lambda n, v: n not in mask or _zero(v[~mask[n]]))
+    yield each("values are finite", ticket.weights, lambda _, v: bool(torch.isfinite(v).all()))
+    yield each("dead weights start at zero", start, lambda n, v: n not in mask or _zero(v[~mask[n]]))
     if ticket.holding == "alive":
         held = ticket.weights
-        yield _all("no value is held under dead positions", held, lambda n, v: n not in mask or _zero(v[~mask[n]]))
+        yield each("no value is held under dead positions", held, lambda n, v: n not in mask or _zero(v[~mask[n]]))
     if isinstance(value, Trained):
         last = value.mask
-        yield _all("trained values are finite", value.weights, lambda _, v: bool(torch.isfinite(v).all()))
-        yield _all("trained dead weights are zero", value.weights, lambda n, v: n not in last or _zero(v[~last[n]]))
+        yield each("trained values are finite", value.weights, lambda _, v: bool(torch.isfinite(v).all()))
+        yield each("trained dead weights are zero", value.weights, lambda n, v: n not in last or _zero(v[~last[n]]))
         if value.history:
             told = (value.history[-1].get("kept"), value.history[-1].get("mask"))
             held = told == ([last.kept_in(name) for name in last], last.digest()[:16])
@@ -121,11 +119,6 @@ def _content(value: Subject) -> Iterator[Check]:
 
 def _zero(values: Tensor) -> bool:
     return not bool(torch.count_nonzero(values))
-
-
-def _all(name: str, values: Mapping[str, Tensor], holds: Callable[[str, Tensor], bool]) -> Check:
-    bad = [n for n, value in values.items() if not holds(n, value)]
-    return Check(name, not bad, f"not so in '{bad[0]}'" if bad else f"{len(values)} tensors")
 
 
 def _called(trained: Trained) -> Check:
@@ -163,11 +156,7 @@ def _redrawn(ticket: Ticket) -> Check | None:
     drawn = initial_weights(ticket.arch, ticket.io, "init", arguments.get("seeds", Seeds()).stream("init"))
     mine = ticket.weights if ticket.holding == "all" else ticket.masked()
     theirs = drawn if ticket.holding == "all" else ticket.mask.apply(drawn)
-    return _all(name, mine, lambda n, v: _same_bits(v, theirs[n]))
-
-
-def _same_bits(a: Tensor, b: Tensor) -> bool:
-    return a.dtype == b.dtype and a.shape == b.shape and container.tensor_bytes(a) == container.tensor_bytes(b)
+    return each(name, mine, lambda n, v: same_bits(v, theirs[n]))
 
 
 def _lineage(lineage: Lineage, digest: str) -> Iterator[Check]:
@@ -213,7 +202,7 @@ def _inputs(value: Subject, known: Mapping[str, Subject], store: Store | None) -
         if result is None or None in found.values():
             unseen += 1
             continue
-        yield from _again(event, {**call.arguments, **{n: found[key] for n, key in keys.items()}}, result)
+        yield from again(event, {**call.arguments, **{n: found[key] for n, key in keys.items()}}, result)
         proved += 1
     if proved or unseen:
         detail = f"{proved} of {proved + unseen} cuts and moves were checked against what they were made of"
@@ -234,38 +223,6 @@ def _stored(key: str, store: Store | None) -> Subject | None:
         return store.load(key, Trained if key.startswith("train:") else Ticket)
     except (ValueError, KeyError, OSError):  # A damaged store has nothing to say about a ticket.
         return None
-
-
-def _again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Iterator[Check]:
-    assert isinstance(result, Ticket)
-    if event.function == "cut":
-        trained = arguments["trained"]
-        parent = trained.ticket
-        yield _nested(event, result, trained.mask)
-        source = parent.weights if result.restart == "weights" else trained.weights
-        rewound = _all(
-            f"rewound: {event.key}",
-            {name: result.weights[name] for name in result.mask},
-            lambda n, v: _same_bits(v[result.mask[n]], source[n][result.mask[n]]),
-        )
-        yield rewound
-    if event.function == "cut_early":
-        yield _nested(event, result, arguments["ticket"].mask)
-        source = arguments["ticket"]
-        before = result.mask.apply(source.weights) if source.holding == "alive" else source.weights
-        yield _all(f"untouched: {event.key}", result.weights, lambda n, v: _same_bits(v, before[n]))
-    try:
-        made = arguments["ticket"].alive() if event.function == ALIVE else STEPS[event.function].function(**arguments)
-    except (Refused, Failed, Damaged) as error:
-        yield Check(f"again: {event.key}", False, f"the call is refused now: {error}")
-        return
-    same = made.digest == event.digest == result.digest
-    yield Check(f"again: {event.key}", same, event.call if same else f"{event.call} gives something else now")
-
-
-def _nested(event: Event, result: Ticket, before: Mask) -> Check:
-    same = result.mask.shapes.keys() == before.shapes.keys()
-    return Check(f"nested: {event.key}", not same or result.mask <= before, f"{result.mask.kept:,} of {before.kept:,}")
 
 
 def _replay(value: Subject, call: Any) -> Iterator[Check]:

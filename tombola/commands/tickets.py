@@ -28,6 +28,9 @@ from tombola.verify import Verdict, opened
 from tombola.verify import verify as verify_subject
 from tombola.words.tickets import Carry, Find, Show, Train, Verify
 
+LEVELS = 10
+"""Cuts, where nobody says how many."""
+
 
 def find(asked: Find) -> int:
     """`tombola find`: a line for each level as it is reached, the sparsest ticket to a file."""
@@ -36,15 +39,17 @@ def find(asked: Find) -> int:
     criterion, scope, seeds = parse("criterion", asked.criterion), parse("scope", asked.scope), Seeds(asked.seed)
     check_word("--restart", asked.restart, RESTARTS)
     check_word("--moment", asked.moment, ("", "before", "after"))
-    if asked.levels < 0:
+    if asked.levels is not None and asked.densities:
+        raise Refused("--levels and --densities are both given. Each density is a cut by itself: leave --levels out.")
+    if asked.levels is not None and asked.levels < 0:
         raise Refused(f"--levels is {asked.levels}. It is the number of cuts, 0 or more.")
+    levels = len(asked.densities) or (LEVELS if asked.levels is None else asked.levels)
     machine = chosen_machine(asked.machine)
     given: dict[str, Any] = {"criterion": criterion, "scope": scope, "keep": asked.keep, "densities": asked.densities}
-    check_cuts(arch, task.io, recipe, **given)
-    _check_rewiring(recipe.rewire, asked)
+    check_cuts(arch, task.io, recipe, **given, levels=levels)
+    _check_rewiring(recipe.rewire, asked, levels)
     if asked.out:
         check_writable(asked.out)
-    levels = len(asked.densities) or asked.levels
     found: list[dict[str, Any]] = []
     ticket: Ticket | None = None
     started = time.monotonic()
@@ -83,16 +88,15 @@ def find(asked: Find) -> int:
     return 0
 
 
-def _check_rewiring(rewire: Rewire, asked: Find) -> None:
+def _check_rewiring(rewire: Rewire, asked: Find, levels: int) -> None:
     """Whether levels are asked for where the method needs them, and none where it prunes by itself."""
     prunes = "density" in {field.name for field in dataclasses.fields(rewire)}  # type: ignore[arg-type]
-    if rewire.begins == "sparse" and not (asked.levels or asked.densities):
+    if rewire.begins == "sparse" and not levels:
         raise Refused(
             f"{rewire} moves the weights of sparse tickets, and no level is asked for. Add one that is cut at random "
             "before training, say: --criterion random --moment before --scope erk --densities 0.1"
         )
-    further = asked.densities or asked.levels if rewire.begins == "dense" else asked.levels and not asked.densities
-    if prunes and further:
+    if prunes and levels and (rewire.begins == "dense" or not asked.densities):
         raise Refused(f"{rewire} prunes inside the training: ask for no further level, --levels 0.")
 
 

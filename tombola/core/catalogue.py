@@ -18,7 +18,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from tombola.core.errors import Refused, unknown
+from tombola.core.errors import Refused, UnknownName, unknown
 from tombola.core.plugin import LOADED, registration, text_of
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -63,6 +63,10 @@ def find_entry(name: str, *, kind: str = "") -> Entry:
     """
     matches = [e for e in _all().values() if e.name == name and kind in ("", e.kind)]
     if not matches:
+        if others := sorted(e.kind for e in _all().values() if e.name == name):
+            raise UnknownName(
+                f"no {kind} called '{name}': that is a {' and a '.join(others)}. See: tombola list {kind}."
+            )
         raise unknown(kind or "plug-in", name, names(kind) if kind else {e.name for e in _all().values()})
     if len(matches) > 1:
         raise Refused(f"'{name}' could be {' or '.join(f'{e.kind} ({e.module})' for e in matches)}. Rename one.")

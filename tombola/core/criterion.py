@@ -57,3 +57,16 @@ def habits_of(criterion: object) -> Habits:
         'after'
     """
     return criterion.habits if isinstance(criterion, Habitual) else Habits()
+
+
+def computes(criterion: object) -> bool:
+    """Whether scores come of running the network, so that their last bits depend on the device and its libraries.
+
+    Example:
+        >>> from tombola.criteria.magnitude import Magnitude
+        >>> from tombola.criteria.snip import Snip
+        >>> computes(Magnitude()), computes(Snip())
+        (False, True)
+    """
+    habits = habits_of(criterion)
+    return bool(habits.order or habits.passes or hasattr(criterion, "batches"))

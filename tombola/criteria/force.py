@@ -10,7 +10,7 @@ from tombola.criteria._derivatives import checked
 class Force:
     """|gradient of the pruned network x weight of the whole one|, in many rounds, before training.
 
-    S = |dL/dw at (w c) x w| (de Jorge et al. 2021, "Progressive skeletonization", section 4): a pruned weight keeps its
+    S = |dL/dw at (w c) x w| (de Jorge et al. 2021, "Progressive skeletonization"): a pruned weight keeps its
     value in the score, though the network computes without it, and returns when it would be felt. `rounds` and `pace`
     are those of the original's experiments on CIFAR; each round has batches of its own, as in its code. For SNIP in
     rounds that takes nothing back see `snip(rounds=60)`.

@@ -1,5 +1,5 @@
 """Ideal Gas Quotas (Vysogorets and Kempe 2023, "Connectivity Matters: Neural Network Pruning Through the Lens of
-Effective Sparsity", JMLR 24, section 4)."""
+Effective Sparsity", JMLR 24)."""
 
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin

@@ -56,7 +56,13 @@ class Dpf(Rewire):
         """A dense ticket, of which no tensor vanishes."""
         super().check(mask)
         check_layers(self, self.scope, mask, self.density)
-        check_layers(self, self.scope, mask, (1 + self.density) / 2)  # Not every scope has every density between.
+        try:
+            check_layers(self, self.scope, mask, (1 + self.density) / 2)
+        except Refused as error:
+            raise Refused(
+                f"{self} falls through all densities from 1 to {self.density}, and {self.scope} has not every one. Use "
+                "a scope that has, such as everywhere()."
+            ) from error
 
     def wanted(self, step: int, steps: int) -> float:
         """The density after so many steps of a training."""

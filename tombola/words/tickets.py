@@ -17,8 +17,8 @@ class Find(Shared):
     """The network, e.g. mlp or "resnet(depth=20)" (see: tombola list arch)."""
     task: Annotated[Positional[str], arg(metavar="TASK")] = "digits"
     """The data set, e.g. digits or mnist (see: tombola list task)."""
-    levels: int = 10
-    """Cuts."""
+    levels: int | None = None
+    """Cuts (10 if none are asked for)."""
     keep: float = 0.8
     """Fraction of the living weights that a cut keeps."""
     densities: tuple[float, ...] = ()
