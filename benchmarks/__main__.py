@@ -15,6 +15,7 @@ from benchmarks import (
     rewiring,
     scoring,
     selection,
+    stretching,
     studies,
     throughput,
     ticket_file,
@@ -51,6 +52,10 @@ TABLES: dict[str, tuple[str, Callable[[], list[str]]]] = {
         lambda: [*selection.HEAD, *scoring.measure()],
     ),
     "thresholds": ("The exact global threshold.", lambda: [*selection.HEAD, *selection.measure()]),
+    "stretching": (
+        "A ticket of an ImageNet ResNet-26 carried to a ResNet-34, in memory; the bar is twice the target's weights.",
+        lambda: [*selection.HEAD, *stretching.measure()],
+    ),
     "tickets": ("A ticket's file.", lambda: [*ticket_file.HEAD, *ticket_file.measure()]),
     "find": ("What `find` adds to its trainings.", lambda: ratios(find_overhead.measure())),
     "commands": ("Until the command line answers.", lambda: [*HEAD, *command_line.measure()]),

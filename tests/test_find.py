@@ -18,7 +18,7 @@ from tombola.core.seeds import Seeds
 from tombola.core.ticket import Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.random_ import Random
-from tombola.find import carry, cut, draw, find
+from tombola.find import carry, cut, draw, find, further
 from tombola.moves.controls import Shuffle
 from tombola.prune import Erk, Everywhere, PerLayer
 from tombola.recall import recalled
@@ -120,6 +120,28 @@ def test_every_ticket_proves_itself(recording: Recording, ladder: list[Ticket]):
         assert verdict.ok, verdict
         proofs = [check.name for check in verdict.checks if check.name.startswith(("nested", "rewound", "again"))]
         assert len(proofs) == 3 * ticket.level
+
+
+def test_a_search_that_goes_on_is_the_same_search(ladder: list[Ticket]):
+    on = list(further(ladder[1], TASK, RECIPE, levels=2))
+    assert [ticket.key for ticket in on] == [ticket.key for ticket in ladder[2:]]
+    assert [ticket.encoded() for ticket in on] == [ticket.encoded() for ticket in ladder[2:]]
+    early = list(further(ladder[1], TASK, RECIPE, levels=2, criterion=Random(), moment="before"))
+    assert [ticket.level for ticket in early] == [2, 2] and all(ticket.mask <= ladder[1].mask for ticket in early)
+    assert [ticket.mask.kept for ticket in early] == [ticket.mask.kept for ticket in ladder[2:]]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"densities": (0.9,)}, "density 0.9000 asks for 850 weights, only"),
+        ({"levels": 60}, "would leave no weight"),
+        ({"levels": 1, "restart": "rate", "moment": "before"}, "goes on from trained weights"),
+    ],
+)
+def test_a_search_that_cannot_go_on(ladder: list[Ticket], words: dict[str, Any], message: str):
+    with pytest.raises(Refused, match=message):
+        next(further(ladder[1], TASK, RECIPE, **words))
 
 
 def test_densities_in_place_of_a_rate():

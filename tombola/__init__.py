@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tombola.find import cut_early as cut_early
     from tombola.find import draw as draw
     from tombola.find import find as find
+    from tombola.find import further as further
     from tombola.probes.anatomy import anatomy as anatomy
     from tombola.proof import prove as prove
     from tombola.prune import Erk as Erk
@@ -81,7 +82,7 @@ _HOMES = {
     "tombola.core.ticket": ("Ticket",),
     "tombola.core.verdict": ("Verdict",),
     "tombola.criteria.magnitude": ("Magnitude",),
-    "tombola.find": ("carry", "cut", "cut_early", "draw", "find"),
+    "tombola.find": ("carry", "cut", "cut_early", "draw", "find", "further"),
     "tombola.probes.anatomy": ("anatomy",),
     "tombola.proof": ("prove",),
     "tombola.prune": ("Erk", "Everywhere", "PerLayer", "prune"),

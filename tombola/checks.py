@@ -6,14 +6,16 @@ import torch
 
 from tombola.core.criterion import Criterion, habits_of
 from tombola.core.errors import Refused
-from tombola.core.layout import Arch, Interface, blank, dense_mask
+from tombola.core.layout import Arch, Interface, blank
 from tombola.core.mask import Mask
+from tombola.core.ticket import RESTARTS
 from tombola.prune import Scope, widened
 from tombola.train.network import no_curvature
 from tombola.train.recipe import Recipe
 
 
-def check_cuts(
+def check_search(
+    mask: Mask,
     arch: Arch,
     io: Interface,
     recipe: Recipe,
@@ -23,14 +25,20 @@ def check_cuts(
     keep: float = 0.8,
     densities: tuple[float, ...] = (),
     levels: int = 0,
+    restart: str = "weights",
+    moment: str = "",
 ) -> None:
-    """Refuse now what a cut would refuse after hours of training.
+    """Refuse now what a search from this mask on would refuse after hours of training.
 
     Raises:
-        Refused: If the densities rise, the scope cannot cut the dense network so, or the criterion needs second
-            derivatives where the recipe's numbers are too rough for them.
+        Refused: If the densities rise, the scope cannot cut the network so, a level would leave nothing, a word is not
+            known, or the criterion needs second derivatives where the recipe's numbers are too rough for them.
     """
     check_plugins(criterion, scope)
+    check_word("moment", moment, ("", "before", "after"))
+    check_word("restart", restart, RESTARTS)
+    if is_early(criterion, moment) and restart != "weights":
+        raise Refused(f"restart='{restart}' goes on from trained weights; cut before training, there are none.")
     if isinstance(densities, float):
         raise Refused(f"densities is {densities}. Give one for each level: densities=({densities},).")
     if habits_of(criterion).order == 2 and recipe.precision != "float32":
@@ -38,14 +46,19 @@ def check_cuts(
     if list(densities) != sorted(densities, reverse=True):
         raise Refused(f"densities {densities} rise. Pruning cannot revive weights: give them from high to low.")
     parameters = {name: tuple(value.shape) for name, value in blank(arch, io).named_parameters()}
-    dense = widened(dense_mask(arch, io), parameters, scope)
+    begun = widened(mask, parameters, scope)
     for density in densities:
-        scope.shares(dense, keep=None, density=density)
+        scope.shares(begun, keep=None, density=density)
     if not densities:
-        scope.shares(dense, keep=keep, density=None)
-        for level, left in enumerate(ladder(dense, scope, keep=keep, levels=levels), start=1):
+        scope.shares(begun, keep=keep, density=None)
+        for level, left in enumerate(ladder(begun, scope, keep=keep, levels=levels), start=1):
             if not left:
                 raise Refused(f"the cut to level {level} would leave no weight: ask for {level - 1} levels at most.")
+
+
+def is_early(criterion: Criterion, moment: str) -> bool:
+    """Whether a search cuts before training: by the word, or else by the criterion's habit."""
+    return (moment or habits_of(criterion).moment) == "before"
 
 
 def check_plugins(criterion: Criterion, scope: Scope) -> None:

@@ -10,6 +10,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -22,13 +23,14 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixe
 from tombola.core import catalogue, text
 from tombola.core.errors import Damaged, Failed, Refused, unknown
 from tombola.study import shipped
-from tombola.words import condition, store, studies, tickets
+from tombola.words import condition, moves, store, studies, tickets
 from tombola.words.condition import List
 from tombola.words.shared import Shared
 from tombola.words.tickets import Verify
 
 COMMANDS = {
-    "tickets": (tickets.Find, tickets.Show, tickets.Verify, tickets.Carry, tickets.Train),
+    "tickets": (tickets.Find, tickets.Show, tickets.Verify, tickets.Train),
+    "moves": (moves.Carry, moves.PlanMove),
     "studies": (studies.Plan, studies.Run, studies.Report, studies.Mirror),
     "store": (store.Store,),
     "condition": (condition.List, condition.Data, condition.Doctor),
@@ -49,7 +51,7 @@ def main(said: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     union: Any = None
     for cls in itertools.chain.from_iterable(COMMANDS.values()):
-        choice = Annotated[cls, subcommand(cls.__name__.lower())]
+        choice = Annotated[cls, subcommand(re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower())]
         union = choice if union is None else union | choice
     whole = FlagCreatePairsOff[OmitSubcommandPrefixes[OmitArgPrefixes[union]]]
     try:

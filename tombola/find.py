@@ -10,8 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from tombola.checks import check_cuts, check_plugins, check_word, ladder
-from tombola.core.criterion import Criterion, Moment, habits_of
+from tombola.checks import check_plugins, check_search, check_word, is_early, ladder
+from tombola.core.call import function_of
+from tombola.core.criterion import Criterion, Moment
 from tombola.core.errors import Refused
 from tombola.core.layout import Arch, blank, dense_mask, initial_weights
 from tombola.core.mask import Mask
@@ -21,6 +22,7 @@ from tombola.core.task import Task
 from tombola.core.ticket import RESTARTS, Restart, Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.prune import Everywhere, Scope, in_rounds, widened
+from tombola.study.deferred import Deferred
 from tombola.study.step import Context, now, step
 from tombola.train import fleet
 from tombola.train.cost import cost_of
@@ -57,24 +59,61 @@ def find(
             once; "" is the criterion's own habit.
         call: How steps are run: `now`, or a `Store`, which remembers.
     """
-    check_cuts(arch, task.io, recipe, criterion=criterion, scope=scope, keep=keep, densities=densities, levels=levels)
-    check_word("moment", moment, ("", "before", "after"))
-    check_word("restart", restart, RESTARTS)
-    early = (moment or habits_of(criterion).moment) == "before"
-    if early and restart != "weights":
-        raise Refused(f"restart='{restart}' goes on from trained weights; cut before training, there are none.")
+    how = {"criterion": criterion, "scope": scope, "keep": keep, "restart": restart, "moment": moment}
+    dense = dense_mask(arch, task.io)
+    check_search(dense, arch, task.io, recipe, **how, densities=densities, levels=levels)
     ticket = call(draw, arch=arch, task=task, recipe=recipe, seeds=seeds)
     yield ticket
-    if early:
-        for density in densities or ladder(dense_mask(arch, task.io), scope, keep=keep, levels=levels):
+    if is_early(criterion, moment):
+        densities = densities or tuple(ladder(dense, scope, keep=keep, levels=levels))
+    yield from further(ticket, task, recipe, **how, densities=densities, levels=levels, seeds=seeds, call=call)
+
+
+def further(
+    ticket: Ticket | Deferred,
+    task: Task,
+    recipe: Recipe,
+    *,
+    levels: int = 0,
+    criterion: Criterion = Magnitude(),
+    scope: Scope = Everywhere(),
+    keep: float = 0.8,
+    densities: tuple[float, ...] = (),
+    restart: Restart = "weights",
+    moment: Moment | Literal[""] = "",
+    seeds: Seeds = Seeds(),
+    call: Any = now,
+) -> Iterator[Ticket]:
+    """The levels behind a ticket, drawn or found or carried from elsewhere: train, prune, rewind, and again.
+
+    Arguments are those of `find`, which is `draw` and this. A ticket that a study deferred is cut before training to
+    `densities` only: what it keeps is not known yet.
+
+    Example:
+        >>> from tombola.archs.mlp import Mlp
+        >>> from tombola.moves.stretch import Stretch
+        >>> from tombola.tasks.digits import Digits
+        >>> task, recipe = Digits(), Recipe(steps=2, batch=60)
+        >>> *_, found = find(Mlp(hidden=(8, 8)), task, recipe, levels=1)
+        >>> [deeper] = further(found | Stretch(to=Mlp(hidden=(8, 8, 8))), task, recipe, levels=1)
+        >>> deeper.level, round(deeper.density, 2)
+        (2, 0.65)
+    """
+    if isinstance(ticket, Ticket):
+        how = {"criterion": criterion, "scope": scope, "keep": keep, "densities": densities, "levels": levels}
+        check_search(ticket.mask, ticket.arch, ticket.io, recipe, **how, restart=restart, moment=moment)
+        if is_early(criterion, moment):
+            densities = densities or tuple(ladder(ticket.mask, scope, keep=keep, levels=levels))
+    if is_early(criterion, moment):
+        for density in densities:
             given = {"criterion": criterion, "scope": scope, "density": density, "seeds": seeds}
             yield call(cut_early, ticket=ticket, task=task, recipe=recipe, **given)
         return
-    for level, size in enumerate([{"density": density} for density in densities] or [{"keep": keep}] * levels):
-        how = recipe if level else on_dense(recipe)
-        trained = call(train, ticket=ticket, task=task, recipe=how, seeds=seeds)
-        ticket = call(cut, trained=trained, criterion=criterion, scope=scope, restart=restart, **size)
-        yield ticket
+    last: Any = ticket
+    for size in [{"density": density} for density in densities] or [{"keep": keep}] * levels:
+        trained = call(train, ticket=last, task=task, recipe=training(recipe, last), seeds=seeds)
+        last = call(cut, trained=trained, criterion=criterion, scope=scope, restart=restart, **size)
+        yield last
 
 
 def _in_steps(arch: Arch, task: Task, recipe: Recipe, seeds: Seeds) -> dict[str, Any]:
@@ -204,6 +243,8 @@ def carry(ticket: Ticket, by: Any) -> Ticket:
     return by(ticket)
 
 
-def on_dense(recipe: Recipe) -> Recipe:
-    """How the dense ticket of a search is trained: without rewiring, where that moves the weights of sparse tickets."""
-    return dataclasses.replace(recipe, rewire=Static()) if recipe.rewire.begins == "sparse" else recipe
+def training(recipe: Recipe, ticket: Ticket | Deferred) -> Recipe:
+    """How a ticket of a search is trained: a dense one without rewiring that moves the weights of sparse tickets."""
+    dense = ticket.density == 1 if isinstance(ticket, Ticket) else function_of(ticket.key) == "draw"
+    moves = recipe.rewire.begins == "sparse" and dense
+    return dataclasses.replace(recipe, rewire=Static()) if moves else recipe

@@ -11,15 +11,18 @@ from tombola.core.plugin import is_plugin, registration_of
 from tombola.core.text import parse_call
 from tombola.core.ticket import RESTARTS
 from tombola.find import carry, cut, cut_early, draw
+from tombola.merge import HOWS, VALUES, merge
+from tombola.renorm import renorm
 from tombola.study.step import Step
 from tombola.train.loop import train
 
-STEPS: Mapping[str, Step] = {one.name: one for one in (draw, train, cut, cut_early, carry)}
+STEPS: Mapping[str, Step] = {one.name: one for one in (draw, train, cut, cut_early, carry, merge, renorm)}
 ALIVE = "alive"
 _TAKES = {name: one.signature.parameters for name, one in STEPS.items()} | {
     ALIVE: {"ticket": inspect.Parameter("ticket", inspect.Parameter.KEYWORD_ONLY)}
 }
 _KINDS = {n: n for n in ("arch", "task", "recipe", "seeds", "criterion", "scope")} | {"by": "move"}
+_WORDS = {"restart": RESTARTS, "how": HOWS, "values": VALUES}
 
 
 def recalled(event: Event) -> Call:
@@ -41,9 +44,11 @@ def recalled(event: Event) -> Call:
         if n in _KINDS:
             fits = is_plugin(value) and registration_of(value).kind == _KINDS[n]
         elif n in ("ticket", "trained"):
-            fits = isinstance(value, _StandIn) and value.key.startswith("train:") == (n == "trained")
+            fits = _stands_for(value, trained=n == "trained")
+        elif n == "tickets":
+            fits = isinstance(value, tuple) and all(_stands_for(one, trained=False) for one in value)
         else:
-            fits = value in RESTARTS if n == "restart" else type(value) in (int, float)
+            fits = value in _WORDS[n] if n in _WORDS else type(value) in (int, float)
         if not fits:
             raise Refused(f"'{event.call}' is no call of {name}: '{n}' is of the wrong kind.")
     return Call(name, 1 if name == ALIVE else STEPS[name].version, arguments)
@@ -58,3 +63,7 @@ class _StandIn(Keyed):
     @property
     def key(self) -> str:
         return self._key
+
+
+def _stands_for(value: object, *, trained: bool) -> bool:
+    return isinstance(value, _StandIn) and value.key.startswith("train:") == trained

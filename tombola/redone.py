@@ -1,13 +1,15 @@
 """The cuts and moves of a lineage, done again from what they were made of: what `verify` knows of each kind."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from tombola.core import container
 from tombola.core.criterion import computes
 from tombola.core.errors import Damaged, Failed, Refused
+from tombola.core.layout import Arch, Interface, blank
 from tombola.core.lineage import Event
 from tombola.core.mask import Mask
 from tombola.core.seeds import Seeds
@@ -15,9 +17,12 @@ from tombola.core.ticket import CUTS, Ticket
 from tombola.core.verdict import Check
 from tombola.criteria.magnitude import Magnitude
 from tombola.recall import ALIVE, STEPS
+from tombola.renorm import statistics
 from tombola.train.trained import Trained
 
 Subject = Ticket | Trained
+CLOSE = 0.01
+"""Statistics may differ by so many standard deviations (of variances: by this part), from one device to the next."""
 ALIKE = 0.99
 """Of what lives in a tensor this much must live again, where scores were computed: they differ in their last bits from
 one device or library to the next, and ties of 0 and 0 with them."""
@@ -28,6 +33,10 @@ def again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Iterat
     assert isinstance(result, Ticket)
     if event.function in CUTS:
         yield from _cut(event, arguments, result)
+    if event.function == "carry" and isinstance(arguments["by"], Copying):
+        yield _copied(event, arguments["by"], arguments["ticket"], result)
+    if event.function == "renorm":
+        yield _untouched(event, arguments["ticket"], result)
     if missing := _missing_data(event, arguments):
         yield Check(f"again: {event.key}", True, f"not scored again, for want of its data: {missing}")
         return
@@ -38,7 +47,7 @@ def again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Iterat
         return
     same = made.digest == event.digest == result.digest
     if not same and result.digest == event.digest and _computed(event, arguments):
-        yield _nearly(event, made, result)
+        yield (_close if event.function == "renorm" else _nearly)(event, made, result)
         return
     yield Check(f"again: {event.key}", same, event.call if same else f"{event.call} gives something else now")
 
@@ -72,17 +81,66 @@ def _cut(event: Event, arguments: Mapping[str, Any], result: Ticket) -> Iterator
         yield each(f"untouched: {event.key}", result.weights, lambda n, v: same_bits(v, before[n]))
 
 
+@runtime_checkable
+class Copying(Protocol):
+    """A move that says which masks and weights of its result are whose of the ticket: `stretch`."""
+
+    def copied(self, source: Arch, io: Interface) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Names of the result's masks and weights, and those of the ticket that they are copies of."""
+        ...
+
+
+def _copied(event: Event, move: Copying, ticket: Ticket, result: Ticket) -> Check:
+    """Whether every tensor came from where the move says, bit for bit: without doing the move."""
+    masks, weights = move.copied(ticket.arch, ticket.io)
+    own, before = result.weights, ticket.weights
+    whole = result.holding == ticket.holding == "all"
+    odd = [n for n, came in masks.items() if n in result.mask and not torch.equal(result.mask[n], ticket.mask[came])]
+    for name, came in weights.items():
+        alive = ... if whole or name not in result.mask else result.mask[name] & ticket.mask[came]
+        if not same_bits(own[name][alive], before[came][alive]):
+            odd.append(name)
+    new = [name for name in own if name not in weights or (name in result.mask and name not in masks)]
+    said = f"{len(own) - len(new)} of {len(own)} tensors are where the map says" + (f", {new[0]} is new" if new else "")
+    return Check(f"carried: {event.key}", not odd, f"'{odd[0]}' is not what the map says" if odd else said)
+
+
+def _untouched(event: Event, ticket: Ticket, result: Ticket) -> Check:
+    """Whether mask and weights are the ticket's, but for the statistics of batch norm."""
+    names = set(statistics(blank(result.arch, result.io)))
+    rest = {name: value for name, value in result.weights.items() if name not in names}
+    kept = result.mask == ticket.mask
+    return each(f"untouched: {event.key}", rest, lambda n, v: kept and same_bits(v, ticket.weights[n]))
+
+
+def _close(event: Event, made: Ticket, result: Ticket) -> Check:
+    """Whether statistics are those of then but for rounding, measured in standard deviations."""
+    then, here = result.weights, made.weights
+    odd = [name for name in then if not (name in here and _alike(name, then, here))]
+    said = f"{event.call} gives something else now: '{odd[0]}'" if odd else "the same but for rounding, gathered here"
+    return Check(f"again: {event.key}", not odd, said)
+
+
+def _alike(name: str, then: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> bool:
+    module, _, what = name.rpartition(".")
+    if what not in ("running_mean", "running_var"):
+        return same_bits(then[name], here[name])
+    variance = then[f"{module}.running_var"].double().clamp(min=0) + 1e-5  # As batch norm adds it.
+    scale = variance if what == "running_var" else variance.sqrt()
+    return bool(((then[name].double() - here[name].double()).abs() <= CLOSE * scale).all())
+
+
 def _nested(event: Event, result: Ticket, before: Mask) -> Check:
     same = result.mask.shapes.keys() == before.shapes.keys()
     return Check(f"nested: {event.key}", not same or result.mask <= before, f"{result.mask.kept:,} of {before.kept:,}")
 
 
 def _computed(event: Event, arguments: Mapping[str, Any]) -> bool:
-    return event.function in CUTS and computes(arguments.get("criterion", Magnitude()))
+    return event.function == "renorm" or event.function in CUTS and computes(arguments.get("criterion", Magnitude()))
 
 
 def _missing_data(event: Event, arguments: Mapping[str, Any]) -> str:
-    """Why the data that a cut was scored with are not here; "" if they are, or none were needed."""
+    """Why the data that were computed with are not here; "" if they are, or none were needed."""
     if not _computed(event, arguments):
         return ""
     task = arguments["task"] if "task" in arguments else arguments["trained"].task

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from tombola.core import container, files
 from tombola.core.artifact import Artifact
-from tombola.core.canon import Keyed
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.layout import initial_weights
 from tombola.core.lineage import Lineage
@@ -137,7 +136,8 @@ def _counted(ticket: Ticket) -> Check | None:
         scope = call.arguments.get("scope", Everywhere())
         if call.function == "train" and call.arguments["recipe"].rewire != Static():
             return None
-        if call.function == "carry" or not isinstance(scope, Everywhere | Erk | Igq) or scope.tensors != "prunable":
+        changed = call.function in ("carry", "merge")
+        if changed or not isinstance(scope, Everywhere | Erk | Igq) or scope.tensors != "prunable":
             return None
         if call.function in CUTS:
             keep, density = call.arguments.get("keep"), call.arguments.get("density")
@@ -148,7 +148,8 @@ def _counted(ticket: Ticket) -> Check | None:
 def _redrawn(ticket: Ticket) -> Check | None:
     """Whether survivors are, bit for bit, the initial weights that the lineage's seed draws, where they must be."""
     name, functions = "survivors are the drawn weights", [event.function for event in ticket.lineage]
-    if "draw" not in functions or "carry" in functions or ticket.restart != "weights" or ticket.step:
+    changed = {"carry", "merge", "renorm"} & set(functions)
+    if "draw" not in functions or changed or ticket.restart != "weights" or ticket.step:
         return None
     arguments = recalled(ticket.lineage.events[functions.index("draw")]).arguments
     if arguments["arch"] != ticket.arch:  # It may be larger than memory: it is compared before it is drawn.
@@ -190,8 +191,7 @@ def _inputs(value: Subject, known: Mapping[str, Subject], store: Store | None) -
     proved, unseen = 0, 0
     for event in value.lineage:
         call = recalled(event)
-        keys = {n: v.key for n, v in call.arguments.items() if isinstance(v, Keyed)}
-        found = {key: results.get(key) or _stored(key, store) for key in (event.key, *keys.values())}
+        found = {key: results.get(key) or _stored(key, store) for key in (event.key, *call.inputs)}
         for key, there in found.items():
             if there is not None and not _is_named(there, key, digests):
                 yield Check(f"result of {key}", False, "what is at hand under this key is not what the lineage names")
@@ -202,7 +202,7 @@ def _inputs(value: Subject, known: Mapping[str, Subject], store: Store | None) -
         if result is None or None in found.values():
             unseen += 1
             continue
-        yield from again(event, {**call.arguments, **{n: found[key] for n, key in keys.items()}}, result)
+        yield from again(event, call.swapped(lambda one, by=found: by[one.key]).arguments, result)
         proved += 1
     if proved or unseen:
         detail = f"{proved} of {proved + unseen} cuts and moves were checked against what they were made of"

@@ -30,6 +30,12 @@ EXAMPLES = [
     "vgg(depth=11, width=4, linear=1)",
     "vgg(depth=16, width=4, linear=2, bn_scale='uniform')",
     "vgg(depth=19, width=4, linear=4)",
+    "mobilenet(repeats=1, width=4)",
+    "mobilenet(repeats=3, width=2, bn_scale='uniform', init='kaiming_uniform')",
+    "vit(depth=1, width=8, heads=2, ratio=2, init='kaiming_normal')",
+    "vit(patch=8, depth=3, width=12, heads=3, pool='token')",
+    "vit(depth=2, width=8, heads=1, norm='after', init='kaiming_uniform')",
+    "vit(patch=8, depth=2, width=8, heads=4, pool='token', norm='after')",
 ]
 DEFAULTS = [f"{e.name}()" for e in catalogue.entries("arch") if all(default for _, default in e.fields)]
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -221,7 +227,7 @@ def test_asking_for_initial_weights_draws_from_no_global_generator(arch: Arch, i
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("text", [EXAMPLES[1], EXAMPLES[2], EXAMPLES[6], EXAMPLES[12]])
+@pytest.mark.parametrize("text", [EXAMPLES[1], EXAMPLES[2], EXAMPLES[6], EXAMPLES[12], EXAMPLES[16], EXAMPLES[18]])
 def test_compiles_as_one_graph(text: str, images: Interface, loaded: Loaded):
     net, x = loaded(parse("arch", text), images), inputs(images)
     torch._dynamo.reset()

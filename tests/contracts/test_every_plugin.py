@@ -195,7 +195,7 @@ def test_a_field_that_is_not_there(entry: Entry):
 def test_values_of_the_wrong_type_are_refused(entry: Entry):
     """In words of ours, whatever is given: the text may come from a file that somebody else wrote."""
     for name in simple(entry):
-        for wrong in ("...", "{}", "((), ())", "b'x'"):
+        for wrong in ("...", "{}", "(((), ()), ())", "b'x'"):
             with pytest.raises(Refused, match=f"{entry.name}: field '{name}' is"):
                 parse(entry.kind, f"{entry.name}({filled(entry, name)}{name}={wrong})")
 

@@ -34,8 +34,8 @@ def lasting(table: str) -> list[tuple[str, ...]]:
     return re.findall(r"^ +(\d+) +[\d.]+ % +([\d,]+) .* ((?:draw|cut):\w+) *$", table, flags=re.MULTILINE)
 
 
-def test_there_are_four_commands_twice_and_a_notebook_of_ten_lines() -> None:
-    assert [len(block) for block in COMMANDS] == [4, 4, 2]
+def test_there_are_a_few_commands_at_a_time_and_a_notebook_of_ten_lines() -> None:
+    assert [len(block) for block in COMMANDS] == [4, 5, 4, 2]
     notebook = next(body for word, body in FENCES if word == "python")
     assert len([line for line in notebook.splitlines() if line]) == 10
 
@@ -48,8 +48,16 @@ def test_the_commands_run(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_commands_of_another_depth_run(tmp_path: pathlib.Path) -> None:
+    _, planned, carried, verified, trained = run(COMMANDS[1], tmp_path)
+    assert "0 1 1" in planned and "mlp(hidden=(32, 32, 32))" in carried
+    assert verified.count(": sound") == 2 and "6 of 6" not in verified and "carried" in verified
+    assert "test accuracy" in trained
+
+
+@pytest.mark.slow
 def test_the_commands_of_a_study_run(tmp_path: pathlib.Path) -> None:
-    planned, ran, reported, checked = run(COMMANDS[1], tmp_path)
+    planned, ran, reported, checked = run(COMMANDS[2], tmp_path)
     steps = planned.partition(" to run;")[0].rpartition(" ")[2]
     assert int(steps) > 20
     assert f"{steps} steps were run, 0 were done before" in ran
@@ -78,6 +86,6 @@ def test_every_file_that_it_names_is_there() -> None:
 @pytest.mark.slow
 def test_the_plugin_is_used_by_its_file(tmp_path: pathlib.Path) -> None:
     (tmp_path / "relative.py").write_text(PLUGIN)
-    assert (tmp_path / "relative.py").name in COMMANDS[2][0]
-    _, verified = run(COMMANDS[2], tmp_path)
+    assert (tmp_path / "relative.py").name in COMMANDS[3][0]
+    _, verified = run(COMMANDS[3], tmp_path)
     assert "criterion=relative()" in verified

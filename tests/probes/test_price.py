@@ -1,6 +1,7 @@
 """What a ticket cost: epochs, operations and seconds added up by hand, each thing once."""
 
 import dataclasses
+import inspect
 import pathlib
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from tests.train.toys import Points
 from tombola.archs.mlp import Mlp
+from tombola.archs.resnet import ResNet
 from tombola.core.criterion import Habits
 from tombola.core.layout import Prunable, Scores
 from tombola.core.plugin import plugin
@@ -17,12 +19,15 @@ from tombola.core.ticket import Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.snip import Snip
 from tombola.find import cut_early, draw, find
-from tombola.probes.price import COUNTED, looked_at, price, seen
+from tombola.probes.price import COUNTED, RENORMED, looked_at, price, seen
+from tombola.renorm import renorm
 from tombola.study.deferred import defer
 from tombola.study.goals import row
 from tombola.study.graph import graph_of, resolve
 from tombola.study.step import now
 from tombola.study.store import Store
+from tombola.tasks.digits import Digits
+from tombola.train.flops import flops
 from tombola.train.loop import train
 from tombola.train.recipe import Recipe
 from tombola.train.trained import Cost, Trained
@@ -184,6 +189,17 @@ def test_a_late_cut_sees_the_batches_of_the_training_that_it_cuts():
     found = price(train(ticket, TASK, dataclasses.replace(RECIPE, rewind=0)))
     (cut,) = [line for line in found.tables["parts"] if line["part"] == "cut"]
     assert cut["images"] == 8 and found.checks == {COUNTED: False}
+
+
+def test_an_estimate_of_statistics_costs_its_forward_passes():
+    arch, task, recipe = ResNet(depth=8, width=2), Digits(), Recipe(steps=1, batch=60, validation=0.0)
+    assert inspect.signature(renorm.function).parameters["batches"].default == RENORMED
+    for batches, images in ((3, 180), (0, 1437), (RENORMED, 60 * 96 + 57 * 4)):
+        known = renorm(draw(arch, task, recipe), task, recipe, batches=batches)
+        parts = price(train(known, task, recipe)).tables["parts"]
+        (part,) = [line for line in parts if line["part"] == "renorm"]
+        assert part["images"] == images
+        assert part["flops_dense"] == part["flops_sparse"] == images * flops(arch, task.io, known.mask).forward_dense
 
 
 @pytest.mark.parametrize("steps, images", [(0, 0), (1, 10), (2, 20), (3, 23), (4, 33), (10, 79)])

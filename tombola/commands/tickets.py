@@ -1,53 +1,65 @@
-"""`tombola find`, `show`, `verify`, `carry`, `train`: what is done with tickets."""
+"""`tombola find`, `show`, `verify`, `train`: what is done with tickets."""
 
 import contextlib
 import dataclasses
 import pathlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
 
-from tombola.checks import check_cuts, check_word
+from tombola.checks import check_search, check_word
 from tombola.commands.shared import PLAIN, chosen_machine, print_json
 from tombola.core.errors import Damaged, Refused
 from tombola.core.files import check_writable
+from tombola.core.layout import Arch, dense_mask
 from tombola.core.rewire import Rewire, Static
 from tombola.core.seeds import Seeds
+from tombola.core.task import Task
 from tombola.core.text import parse
 from tombola.core.ticket import RESTARTS, Ticket
-from tombola.find import cut, on_dense
+from tombola.find import cut, further, training
 from tombola.find import find as find_tickets
 from tombola.prune import weak_layers
 from tombola.report.card import densities_table, level_line, levels_table, lineage_table
 from tombola.report.live import Live
 from tombola.study.store import Store
 from tombola.train.loop import train as train_ticket
+from tombola.train.recipe import Recipe
 from tombola.train.trained import Trained
 from tombola.verify import Verdict, opened
 from tombola.verify import verify as verify_subject
-from tombola.words.tickets import Carry, Find, Show, Train, Verify
+from tombola.words.tickets import Find, Show, Train, Verify
 
-LEVELS = 10
-"""Cuts, where nobody says how many."""
+ARCH, TASK, LEVELS = "mlp", "digits", 10
+"""What is found where nobody says what, and in how many cuts."""
 
 
 def find(asked: Find) -> int:
     """`tombola find`: a line for each level as it is reached, the sparsest ticket to a file."""
-    arch, task = parse("arch", asked.arch), parse("task", asked.task)
-    recipe = parse("recipe", asked.recipe or task.default_recipe)
-    criterion, scope, seeds = parse("criterion", asked.criterion), parse("scope", asked.scope), Seeds(asked.seed)
-    check_word("--restart", asked.restart, RESTARTS)
-    check_word("--moment", asked.moment, ("", "before", "after"))
+    start = Ticket.load(asked.start) if asked.start else None
+    arch, task = _network(asked, start), parse("task", asked.task or (start.task if start else "") or TASK)
+    recipe = parse("recipe", asked.recipe or (start.recipe if start else "") or task.default_recipe)
+    seeds = Seeds(asked.seed)
     if asked.levels is not None and asked.densities:
         raise Refused("--levels and --densities are both given. Each density is a cut by itself: leave --levels out.")
     if asked.levels is not None and asked.levels < 0:
         raise Refused(f"--levels is {asked.levels}. It is the number of cuts, 0 or more.")
     levels = len(asked.densities) or (LEVELS if asked.levels is None else asked.levels)
     machine = chosen_machine(asked.machine)
-    given: dict[str, Any] = {"criterion": criterion, "scope": scope, "keep": asked.keep, "densities": asked.densities}
-    check_cuts(arch, task.io, recipe, **given, levels=levels)
-    _check_rewiring(recipe.rewire, asked, levels)
+    how: dict[str, Any] = {
+        "criterion": parse("criterion", asked.criterion),
+        "scope": parse("scope", asked.scope),
+        "keep": asked.keep,
+        "densities": asked.densities,
+        "levels": levels,
+    }
+    check_word("--restart", asked.restart, RESTARTS)
+    check_word("--moment", asked.moment, ("", "before", "after"))
+    begun = start.mask if start else dense_mask(arch, task.io)
+    check_search(begun, arch, task.io, recipe, **how, restart=asked.restart, moment=asked.moment)
+    _check_rewiring(recipe.rewire, asked, levels, begun.density)
     if asked.out:
         check_writable(asked.out)
     found: list[dict[str, Any]] = []
@@ -55,19 +67,11 @@ def find(asked: Find) -> int:
     started = time.monotonic()
     with Live(total=levels + 1, title=f"{arch} on {task}") as live:
         call = Store(asked.store, machine=machine, listen=live.listen)
-        for ticket in find_tickets(
-            arch,
-            task,
-            recipe,
-            levels=levels,
-            **given,
-            restart=asked.restart,  # type: ignore[arg-type]
-            moment=asked.moment,  # type: ignore[arg-type]
-            seeds=seeds,
-            call=call,
-        ):
-            how = on_dense(recipe) if ticket.density == 1 else recipe
-            trained: Trained = call(train_ticket, ticket=ticket, task=task, recipe=how, seeds=seeds)
+        how |= {"restart": asked.restart, "moment": asked.moment, "seeds": seeds, "call": call}
+        first = find_tickets(arch, task, recipe, **how) if start is None else _from(start, task, recipe, **how)
+        for ticket in first:
+            to = training(recipe, ticket)
+            trained: Trained = call(train_ticket, ticket=ticket, task=task, recipe=to, seeds=seeds)
             if trained.rewired is not None:
                 # With the mask that came out of the training.
                 ticket = call(cut, trained=trained, keep=1.0, restart=asked.restart)
@@ -88,10 +92,26 @@ def find(asked: Find) -> int:
     return 0
 
 
-def _check_rewiring(rewire: Rewire, asked: Find, levels: int) -> None:
+def _network(asked: Find, start: Ticket | None) -> Arch:
+    """The network that is named, or the one of the ticket that the search goes on from."""
+    if start is None:
+        return parse("arch", asked.arch or ARCH)
+    if asked.arch and parse("arch", asked.arch) != start.arch:
+        raise Refused(
+            f"--start {asked.start} is a ticket of {start.arch}, and {asked.arch} is asked for. Leave it out."
+        )
+    return start.arch
+
+
+def _from(start: Ticket, task: Task, recipe: Recipe, **how: Any) -> Iterator[Ticket]:
+    yield start
+    yield from further(start, task, recipe, **how)
+
+
+def _check_rewiring(rewire: Rewire, asked: Find, levels: int, begun: float) -> None:
     """Whether levels are asked for where the method needs them, and none where it prunes by itself."""
     prunes = "density" in {field.name for field in dataclasses.fields(rewire)}  # type: ignore[arg-type]
-    if rewire.begins == "sparse" and not levels:
+    if rewire.begins == "sparse" and not levels and begun == 1:
         raise Refused(
             f"{rewire} moves the weights of sparse tickets, and no level is asked for. Add one that is cut at random "
             "before training, say: --criterion random --moment before --scope erk --densities 0.1"
@@ -204,22 +224,6 @@ def verify(asked: Verify) -> int:
                 table.add_row("ok" if check.ok else "FAILED", check.name, check.detail)
             PLAIN.print(table)
     return 0 if ok else 1
-
-
-def carry(asked: Carry) -> int:
-    """`tombola carry`: a move applied to a ticket."""
-    ticket, move = Ticket.load(asked.file), parse("move", asked.move)
-    if pathlib.Path(asked.out).exists() and pathlib.Path(asked.out).samefile(asked.file):
-        raise Refused(f"--out {asked.out} is the ticket that is carried; it would be lost. Name another file.")
-    check_writable(asked.out)
-    moved = ticket | move
-    moved.save(asked.out)
-    if asked.json:
-        counts = {"density": moved.density, "kept": moved.mask.kept, "size": moved.mask.size}
-        print_json({"out": asked.out, "key": moved.key, **counts})
-    else:
-        PLAIN.print(f"{asked.out}: {moved!r}")
-    return 0
 
 
 def train(asked: Train) -> int:

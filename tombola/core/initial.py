@@ -2,7 +2,8 @@
 
 Schemes: `kaiming_normal` (He et al. 2015: normal, variance 2 / fan-in), `kaiming_uniform` (the uniform of that
 variance, bound sqrt(6 / fan-in)) and `torch_default` (bound sqrt(1 / fan-in), what PyTorch's layers do). Biases are
-uniform within sqrt(1 / fan-in), as in PyTorch's layers, under every scheme.
+uniform within sqrt(1 / fan-in), as in PyTorch's layers, under every scheme. Tables that are learned (positions, tokens)
+are normal with a standard deviation of 0.02, as in BERT (Devlin et al. 2019, by their code) and ViT.
 """
 
 import math
@@ -18,6 +19,8 @@ from tombola.core.seeds import numbers
 
 Scheme = Literal["kaiming_normal", "kaiming_uniform", "torch_default"]
 NormScale = Literal["one", "uniform"]
+
+TABLE_SPREAD = 0.02
 
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -53,6 +56,12 @@ def draw_state(
             if module.track_running_stats:
                 state[dot + "running_mean"], state[dot + "running_var"] = torch.zeros(size), torch.ones(size)
                 state[dot + "num_batches_tracked"] = torch.zeros((), dtype=torch.int64)
+        elif isinstance(module, nn.LayerNorm):
+            for name, value in own.items():
+                state[dot + name] = torch.ones(value.shape) if name == "weight" else torch.zeros(value.shape)
+        elif isinstance(module, nn.Embedding):
+            table = numbers(*names, dot + "weight").standard_normal(tuple(module.weight.shape), dtype=np.float32)
+            state[dot + "weight"] = torch.as_tensor(table * np.float32(TABLE_SPREAD))
         elif own:
             raise Refused(f"no initial values are defined for '{prefix}' ({type(module).__name__}).")
     return {name: state[name] for name in net.state_dict()}

@@ -1,11 +1,12 @@
 """What happened to a ticket, in order: the calls in text form, their keys, and what came out of each."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, cast
 
 from tombola.core.call import Call, function_of
 from tombola.core.errors import Damaged
+from tombola.core.text import references
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Event:
 
 @dataclasses.dataclass(frozen=True)
 class Lineage:
-    """The calls behind a ticket or a trained network, oldest first.
+    """The calls behind a ticket or a trained network, oldest first; of what was merged, those of all its parts.
 
     Example:
         >>> lineage = Lineage().then(Call("draw", 1, {}), digest="00").then(Call("cut", 1, {"keep": 0.8}), digest="01")
@@ -49,6 +50,21 @@ class Lineage:
     def count(self, function: str) -> int:
         """How often a function was called."""
         return sum(event.function == function for event in self.events)
+
+    def longest(self, functions: Collection[str]) -> int:
+        """The most calls of some functions of which each builds on the one before.
+
+        In a chain these are all of them. Where several chains were merged, it is what the longest of them has.
+        """
+        if not self.count("merge"):
+            return sum(event.function in functions for event in self.events)
+        most, last = dict[str, int](), 0
+        for event in self.events:
+            own = 0 if event.function == "draw" else last  # What was changed by hand has a key that no call gave.
+            last = max((most.get(key, own) for key in references(event.call)), default=own)
+            last += event.function in functions
+            most[event.key] = last
+        return last
 
     @property
     def last(self) -> Event:

@@ -56,16 +56,18 @@ class Ticket(Artifact):
 
     @property
     def level(self) -> int:
-        """The number of cuts behind it."""
-        return sum(event.function in CUTS for event in self.lineage)
+        """The number of cuts behind it; of a merged ticket, behind the one of its parts that has most."""
+        return self.lineage.longest(CUTS)
 
     @property
     def moves(self) -> tuple[str, ...]:
-        """The texts of the moves that made it what it is since its last cut, in order."""
+        """The texts of the moves that made it what it is since its last cut or merge, in order."""
         since: list[str] = []
         for event in self.lineage:
             if event.function == "carry":
                 since.append(event.call.partition("by=")[2].removesuffix(")"))
+            elif event.function in ("merge", "renorm"):
+                since = [*(since if event.function == "renorm" else ()), event.function]
             elif event.function in CUTS:
                 since = []
         return tuple(since)

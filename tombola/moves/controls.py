@@ -49,18 +49,27 @@ class Shuffle:
 
     `of` "mask" moves the mask over the rewound weights (the random-pruning control of Frankle et al. 2020); "weights"
     keeps the mask and lets the surviving values change places among themselves (Su et al. 2020; Frankle et al. 2021).
+    With `values` "masked" the moved mask finds the ticket's survivors alone, and zeros elsewhere: so does the code of
+    Chen et al. 2021, against their text.
     """
 
     seed: int = 0
     of: Literal["mask", "weights"] = "mask"
+    values: Literal["rewound", "masked"] = "rewound"
+
+    def __post_init__(self) -> None:
+        if (self.of, self.values) == ("weights", "masked"):
+            raise Refused(
+                "shuffle: values='masked' is of a mask that moves; with of='weights' survivors change places."
+            )
 
     def __call__(self, ticket: Ticket) -> Ticket:
         """A ticket with the same counts in every tensor."""
         if self.of == "mask":
-            weights = ticket.needs_all("shuffle")
-            return ticket.rebuilt(
-                mask=Mask({n: _permuted(m, self.seed, n) for n, m in ticket.mask.items()}), weights=weights
-            )
+            mask = Mask({n: _permuted(m, self.seed, n) for n, m in ticket.mask.items()})
+            if self.values == "masked":
+                return ticket.rebuilt(mask=mask, weights=mask.apply(ticket.masked()), holding="alive")
+            return ticket.rebuilt(mask=mask, weights=ticket.needs_all("shuffle"))
         moved: dict[str, Tensor] = {}
         for name, mask in ticket.mask.items():
             moved[name] = ticket.weights[name].clone(memory_format=torch.contiguous_format)

@@ -38,18 +38,22 @@ class Part:
 
 SUMS = ("epochs", "flops_dense", "flops_sparse", "seconds", "device_seconds")
 
+RENORMED = 100
+"""Batches on which `renorm` estimates unless told: a default is not in a lineage's text."""
+
 
 @step("price")
 def price(trained: Trained, behind: tuple[Trained, ...] = ()) -> Measurement:
     """Epochs, operations and seconds of a training ("last"), of what had to happen before it ("search"), and in total.
 
-    The search is each training of `behind` once, whatever was asked for twice; each draw to a rewind point, and each
-    cut, that their lineages name. Operations are of both conventions of `train/flops.py`. A cut costs what its
-    criterion sees: its fields `batches` (of the recipe's size; 0: a whole epoch) and `per_class`, times its `samples`
-    where it has them, in each of its rounds, at one training example's operations of the dense network in either
-    convention (the further passes of second derivatives are not counted); one without these fields sees no data, and
-    costs the passes that it makes without (SynFlow: one a round). Nobody times draws and cuts: they are charged the
-    seconds that an example took in the trainings, and `seconds_estimated` is how many of the seconds are of that kind.
+    The search is each training of `behind` once, whatever was asked for twice; each draw to a rewind point, each cut,
+    and each estimate of batch-norm statistics (forward passes), that their lineages name. Operations are of both
+    conventions of `train/flops.py`. A cut costs what its criterion sees: its fields `batches` (of the recipe's size; 0:
+    a whole epoch) and `per_class`, times its `samples` where it has them, in each of its rounds, at one training
+    example's operations of the dense network in either convention (the further passes of second derivatives are not
+    counted); one without these fields sees no data, and costs the passes that it makes without (SynFlow: one a round).
+    Nobody times draws and cuts: they are charged the seconds that an example took in the trainings, and
+    `seconds_estimated` is how many of the seconds are of that kind.
 
     `dense_trainings` is the total in epochs over those of one training of this recipe from step 0;
     `dense_trainings_flops_dense` and `..._flops_sparse` are the total operations, by either convention, over the dense
@@ -121,8 +125,14 @@ def _untimed(trainings: Iterable[Trained]) -> list[Part]:
     for one in sorted(trainings, key=lambda one: len(one.lineage)):
         events = {event.key: event for event in one.lineage}
         for key, event in events.items():
-            if key not in parts and event.function in ("draw", *CUTS):
-                parts[key] = _draw(event) if event.function == "draw" else _cut(event, events, one)
+            if key in parts:
+                continue
+            if event.function == "draw":
+                parts[key] = _draw(event)
+            elif event.function == "renorm":
+                parts[key] = _renorm(event, one)
+            elif event.function in CUTS:
+                parts[key] = _cut(event, events, one)
     return [part for part in parts.values() if part.images]
 
 
@@ -130,6 +140,16 @@ def _draw(event: Event) -> Part:
     given = _arguments(event)
     task, recipe = given["task"], given["recipe"]
     return _part(event, given["arch"], task, recipe, seen(task, recipe, int(recipe.rewind)))
+
+
+def _renorm(event: Event, one: Trained) -> Part:
+    """Forward passes of the dense network over the batches that its statistics were estimated on."""
+    given = _arguments(event)
+    task, recipe, batches = given["task"], given["recipe"], given.get("batches", RENORMED)
+    images = seen(task, recipe, batches) if batches else task.train_size(recipe.holdout)
+    whole = _part(event, one.ticket.arch, task, recipe, images)
+    forward = flops(one.ticket.arch, task.io, Mask({})).forward_dense * images
+    return dataclasses.replace(whole, flops_dense=forward, flops_sparse=forward)
 
 
 def _cut(event: Event, events: Mapping[str, Event], one: Trained) -> Part:

@@ -46,11 +46,11 @@ RIVALS: dict[str, Rival] = {
     "random ERK": _random("erk"),
     "random IGQ": _random("igq"),
     "magnitude at init": _of("before", "magnitude"),
-    "SNIP": _of("before", "snip", "", "batches=10", "batches=100", "batches=10, mode='eval'", best=(1, 0)),
+    "SNIP": _of("before", "snip", "", "batches=10", "batches=100", "batches=10, mode='eval'", best=(1, 1)),
     "iterative SNIP": _of("before", "snip", "rounds=20", "rounds=100", "batches=5, rounds=20", best=(2, 0)),
     "FORCE": _of("before", "force", "", "rounds=20", "rounds=20, batches=5", "pace='linear'", best=(2, 0)),
     "GraSP": _of(
-        "before", "grasp", "", "temperature=1.0", "per_class=100", "temperature=1.0, per_class=100", best=(2, 0)
+        "before", "grasp", "", "temperature=1.0", "per_class=100", "temperature=1.0, per_class=100", best=(2, 2)
     ),
     "GraSP, absolute": _of(
         *("before", "grasp", "", "temperature=1.0", "per_class=100", "temperature=1.0, per_class=100"),
@@ -79,7 +79,7 @@ RIVALS: dict[str, Rival] = {
     "continuous sparsification": _dense(
         "continuous_sparsification", "", "initial=0.1", "rate=10.0", "final=1000.0", best=(2, 0)
     ),
-    "SET": _of("from sparse", "set", "", "every=100", "every=100, end=0.75", "drop=0.5", best=(2, 0)),
+    "SET": _of("from sparse", "set", "", "every=100", "every=100, end=0.75", "drop=0.5", best=(2, 2)),
     "RigL": _of("from sparse", "rigl", "", "drop=0.5", "every=200", "every=200, drop=0.5", best=(3, 0)),
     "SNFS": _of("from sparse", "snfs", "", "drop=0.3", "every=100", "every=100, drop=0.3", best=(2, 0)),
     "MEST": _of("from sparse", "mest", "", "every=100", "decay='cosine'", "memory='soft'", best=(3, 0)),

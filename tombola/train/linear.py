@@ -80,8 +80,8 @@ def check_linear(arch: Arch, io: Interface) -> None:
         if not torch.isclose(each, plain, rtol=1e-9, atol=0.0):
             raise Refused(
                 f"{arch} is not linear for positive weights and inputs (2^{exponent} times the input gives "
-                f"{float(each / plain):.4g} times 2^{exponent} times the flow): its activations or norms are of "
-                "another kind. Flow is defined for ReLU, pooling and batch norm; use magnitude or snip."
+                f"{float(each / plain):.4g} times 2^{exponent} times the flow): its activations, norms "
+                "or attention are of another kind. Flow is for ReLU, pooling and batch norm; use magnitude or snip."
             )
 
 

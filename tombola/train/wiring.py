@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from tombola.core.errors import Refused
 from tombola.core.layout import Interface, Joint, Wiring
 
-WAY_OUT = "Use a criterion that does not need the wiring (synflow, magnitude), or write the network with known layers."
+WAY_OUT = "Use a criterion that does not need the wiring (magnitude, snip), or write the network with known layers."
 
 WEIGHTED = ("linear", "conv1d", "conv2d", "conv3d")
 UNITWISE = tuple(
@@ -105,7 +105,10 @@ class _Call:
 
     def unknown(self) -> Never:
         """Say that it cannot be followed."""
-        raise Refused(f"how '{self.name}' connects the units of {tuple(self.result.shape)} is not known. {WAY_OUT}")
+        raise Refused(
+            f"how '{self.name}' connects the units of {tuple(self.result.shape)} is not known. Units are followed "
+            f"along axis 1 through what keeps them apart, which attention and layer norm do not. {WAY_OUT}"
+        )
 
 
 class _Follower(TorchFunctionMode):

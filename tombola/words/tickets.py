@@ -13,10 +13,12 @@ from tombola.words.shared import Shared
 class Find(Shared):
     """Find winning tickets: train, prune, rewind, and again. Needs nothing but a network and a data set."""
 
-    arch: Annotated[Positional[str], arg(metavar="ARCH")] = "mlp"
-    """The network, e.g. mlp or "resnet(depth=20)" (see: tombola list arch)."""
-    task: Annotated[Positional[str], arg(metavar="TASK")] = "digits"
-    """The data set, e.g. digits or mnist (see: tombola list task)."""
+    arch: Annotated[Positional[str], arg(metavar="ARCH")] = ""
+    """The network, e.g. mlp (where none is named) or "resnet(depth=20)" (see: tombola list arch)."""
+    task: Annotated[Positional[str], arg(metavar="TASK")] = ""
+    """The data set, e.g. digits (where none is named) or mnist (see: tombola list task)."""
+    start: str = ""
+    """Go on from this .ticket file, found or carried from elsewhere, with its network, data and recipe."""
     levels: int | None = None
     """Cuts (10 if none are asked for)."""
     keep: float = 0.8
@@ -70,23 +72,6 @@ class Verify(Shared):
     """A store in which their parents may be found."""
     replay: bool = False
     """Run all the calls that made them again, and compare."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Carry(Shared):
-    """Apply a move to a ticket: reinit, shuffle, ... (see: tombola list move)."""
-
-    file: Annotated[Positional[pathlib.Path], arg(metavar="FILE")]
-    """The .ticket file."""
-    move: Annotated[Positional[str], arg(metavar="MOVE")]
-    """The move, e.g. shuffle or "reinit(seed=1)"."""
-    out: str
-    """The .ticket file to write."""
-
-    @property
-    def named(self) -> list[tuple[str, str]]:
-        """The move."""
-        return [("move", self.move)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,129 @@
+"""`tombola carry` and `plan-move`: tickets moved to other networks, and what that would do."""
+
+import pathlib
+from typing import Any
+
+from rich.table import Table
+
+from tombola.commands.shared import PLAIN, print_json
+from tombola.core.errors import Refused
+from tombola.core.files import check_writable
+from tombola.core.layout import Layout, blank
+from tombola.core.text import parse
+from tombola.core.ticket import Ticket
+from tombola.moves.origins import Origins
+from tombola.moves.stretch import Stretch
+from tombola.train.flops import flops
+from tombola.words.moves import Carry, PlanMove
+
+
+def carry(asked: Carry) -> int:
+    """`tombola carry`: a move applied to a ticket."""
+    ticket, move = Ticket.load(asked.file), parse("move", asked.move)
+    if pathlib.Path(asked.out).exists() and pathlib.Path(asked.out).samefile(asked.file):
+        raise Refused(f"--out {asked.out} is the ticket that is carried; it would be lost. Name another file.")
+    check_writable(asked.out)
+    moved = ticket | move
+    moved.save(asked.out)
+    if asked.json:
+        counts = {"density": moved.density, "kept": moved.mask.kept, "size": moved.mask.size}
+        print_json({"out": asked.out, "key": moved.key, **counts})
+    else:
+        PLAIN.print(f"{asked.out}: {moved!r}")
+    return 0
+
+
+def planmove(asked: PlanMove) -> int:
+    """`tombola plan-move`: which block comes from where, and what the ticket becomes; nothing is written."""
+    ticket, move = Ticket.load(asked.file), parse("move", asked.move)
+    if not isinstance(move, Stretch):
+        raise Refused(f"{move} exchanges no blocks. plan-move is for stretch(to=...) and squeeze(to=...).")
+    found, after = move.origins(ticket.arch, ticket.io), ticket | move
+    places = [
+        {"place": place, "sources": sources, "before": before, "after": then}
+        for (place, before), (_, then), sources in zip(_places(ticket), _places(after), _sources(found), strict=True)
+    ]
+    totals = [{"arch": str(one.arch), "density": one.density, **_sizes(one)} for one in (ticket, after)]
+    if asked.json:
+        fresh = sorted(found.fresh)
+        print_json({"before": totals[0], "after": totals[1], "places": places, "parts": found.parts, "fresh": fresh})
+        return 0
+    PLAIN.print(f"from {ticket.arch} to {after.arch}\n")
+    PLAIN.print(_map_table(ticket.arch.layout(), found, places))
+    PLAIN.print()
+    PLAIN.print(_totals_table(totals))
+    PLAIN.print()
+    PLAIN.print(_told(found, move))
+    PLAIN.print(f'Nothing is written. To do it: tombola carry {asked.file} "{move}" --out FILE.ticket')
+    return 0
+
+
+def _places(ticket: Ticket) -> list[tuple[str, dict[str, Any]]]:
+    """Stem, stages and head, with the weights that each has and keeps."""
+    layout, mask = ticket.arch.layout(), ticket.mask
+    parts = {f"stage {n}": (s.entry, *s.blocks) for n, s in enumerate(layout.stages, start=1)}
+    places: list[tuple[str, dict[str, Any]]] = []
+    for place, names in {"stem": layout.stem, **parts, "head": layout.head}.items():
+        inside = [n for n in mask if n.startswith(tuple(f"{name}." for name in names if name))]
+        kept, size = sum(map(mask.kept_in, inside)), sum(mask[name].numel() for name in inside)
+        density = kept / size if size else None
+        places.append((place, {"blocks": len(names), "kept": kept, "size": size, "density": density}))
+    return places
+
+
+def _sources(found: Origins) -> list[tuple[int | None, ...]]:
+    return [(), *found.stages, ()]
+
+
+def _sizes(ticket: Ticket) -> dict[str, Any]:
+    net, each = blank(ticket.arch, ticket.io), flops(ticket.arch, ticket.io, ticket.mask)
+    return {
+        "parameters": sum(value.numel() for value in net.parameters()),
+        "size": ticket.mask.size,
+        "kept": ticket.mask.kept,
+        "flops_dense": each.forward_dense,
+        "flops_sparse": each.forward_sparse,
+    }
+
+
+def _map_table(layout: Layout, found: Origins, places: list[dict[str, Any]]) -> Table:
+    """A line for stem, each stage and head."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in ("place", "blocks", "made of blocks", "density", "then"):
+        table.add_column(heading, justify="right" if heading in ("density", "then") else "left")
+    for number, place in enumerate(places):
+        before, after, blocks, made = place["before"], place["after"], "", "as it is"
+        if 0 < number <= len(found.stages):
+            entry = layout.stages[number - 1].entry
+            blocks = str(before["blocks"] - (not entry)), str(after["blocks"] - (not entry))
+            blocks = blocks[0] if blocks[0] == blocks[1] else " -> ".join(blocks)
+            made = " ".join([*["0"] * bool(entry), *("new" if s is None else str(s) for s in place["sources"])])
+        densities = ["" if one["density"] is None else f"{one['density']:.4f}" for one in (before, after)]
+        table.add_row(place["place"], blocks, made or "none", *densities)
+    return table
+
+
+def _totals_table(totals: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in ("", "density", "alive", "of", "parameters", "operations", "of the living"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for label, one in zip(("from", "to"), totals, strict=True):
+        numbers = (f"{one[name]:,}" for name in ("kept", "size", "parameters"))
+        operations = (f"{one[name] / 1e6:,.3g} M" for name in ("flops_dense", "flops_sparse"))
+        table.add_row(label, f"{one['density']:.4f}", *numbers, *operations)
+    return table
+
+
+def _told(found: Origins, move: Stretch) -> str:
+    """What is copied, and what begins anew."""
+    parts = len(found.parts)
+    said = f"{parts - len(found.fresh)} of {parts} parts are carried, {len(found.copies)} of them as further copies"
+    if move.carried == "mask":
+        return f"{said}: their masks, on weights that are all drawn anew."
+    what = (
+        "their weights and batch-norm statistics, all alive"
+        if move.carried == "weights"
+        else "masks, weights and batch-norm statistics"
+    )
+    told = f"{said}: {what}."
+    return f"{told} New and dense: {', '.join(sorted(found.fresh))}." if found.fresh else f"{told} Nothing begins anew."

@@ -1,0 +1,279 @@
+"""Elastic tickets, residual networks: figures 3 to 6 of Chen et al. 2021
+
+Tickets of CIFAR ResNets, carried to every other depth of the family (figure 6), against the target's own ticket and its
+rivals; what of a ticket is carried (figure 3), which blocks are copied (figures 4 and 5, left) or kept (5, right). A
+carried ticket's density is not quite the target's own: the arm "ticket" has it as it comes, "equal" exactly. Figure 7
+is in `elastic_fc(half=vgg)` and of other depths here with family=vgg; figure 8 needs barriers between networks.
+
+size=full is for a GPU: depths 14 to 56, 160 epochs, levels to 16. size=small takes about six hours on two cores, and
+may be stopped and gone on with: depths 14 to 32 of width 8, pictures of 16 x 16 pixels, 20,000 of them, 20 epochs,
+levels to 10, controls at levels 6 and 10.
+
+tombola run elastic_cifar --workers 2 && tombola report elastic_cifar
+tombola run "elastic_cifar(size=full)" && tombola report "elastic_cifar(size=full)"
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from tombola import (
+    Better,
+    Claim,
+    Curve,
+    Everywhere,
+    Goal,
+    NotWorse,
+    Pivot,
+    Recipe,
+    carry,
+    defer,
+    parse,
+    prove,
+    row,
+)
+from tombola.archs.resnet import ResNet
+from tombola.archs.vgg import Vgg
+from tombola.moves.controls import RandomMask, Reinit
+from tombola.moves.stretch import Stretch
+from tombola.probes.price import price
+from tombola.studies._elastic import KEEP, Bench, Size, small
+from tombola.tasks.cifar import Cifar10
+from tombola.train.recipes import ElasticResNet, ElasticVgg
+
+QUESTION = "Does a ticket found on one depth win on the other depths of its family?"
+Family = Literal["resnet", "vgg"]
+DEPTHS = {
+    ("resnet", "full"): (14, 20, 32, 44, 56),
+    ("resnet", "small"): (14, 20, 32),
+    ("vgg", "full"): (13, 16, 19),
+    ("vgg", "small"): (13, 16, 19),
+}
+LEVELS = {"full": 16, "small": 10}
+JUDGED = {"full": (4, 6, 8, 10, 13, 16), "small": (6, 10)}
+"""The levels at which tickets are carried and rivals trained."""
+CONTROLS = {
+    "full": ("reinit", "random", "random, as run", "one-shot magnitude", "SNIP", "GraSP", "RigL", "RigL, 5 times"),
+    "small": ("reinit", "random", "random, as run", "SNIP"),
+}
+STRETCHED = {"full": (32, 56), "small": (20, 32)}
+"""The pair of figures 3, 4 and 5; it is squeezed the other way round."""
+MAPS = {
+    "full": (
+        *(
+            "interpolate()",
+            "append()",
+            "interpolate(blocks=(1, 2))",
+            "append_group(blocks=(1, 2))",
+            "early()",
+            "late()",
+        ),
+        *("interpolate(blocks=(2, 3))", "append_group(blocks=(2, 3))", "interpolate(blocks=(3, 4))"),
+        "append_group(blocks=(3, 4))",
+    ),
+    "small": ("interpolate()", "append()", "early()", "late()"),
+}
+KEPT = {
+    "full": ("1357", "2468", "1478", "1258", "1236", "1458", "5678", "1678", "1278", "1238", "1234"),
+    "small": ("13", "24", "34", "12", "14"),
+}
+PARTS = ("mask alone", "weights alone", "neither", "SNIP in new blocks", "permuted copies", "permuted copies, as run")
+"""What of a ticket is carried, and what is drawn: figure 3, and the random copies of figure 4."""
+SAME = 0.005
+"""So close are two that the paper calls comparable, or about the same: half a point."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Depths(Bench):
+    """Networks of a family that differ in their depth."""
+
+    family: Family = "resnet"
+
+    def arch(self, net: int) -> Any:
+        """A network of half the channels and fewer, if it is small."""
+        if self.family == "vgg":
+            return Vgg(depth=net, width=64 if self.size == "full" else 8, bn_scale="uniform")  # type: ignore[arg-type]
+        return ResNet(depth=net, width=16 if self.size == "full" else 8, bn_scale="uniform")
+
+    @property
+    def task(self) -> Any:
+        """CIFAR-10; its published networks saw it normalised as ImageNet."""
+        return Cifar10(normalise="imagenet") if self.size == "full" else Cifar10(size=16, crop=2)
+
+    @property
+    def recipe(self) -> Recipe:
+        """As published, or small."""
+        full = ElasticResNet(evaluate="40ep") if self.family == "resnet" else ElasticVgg(evaluate="40ep")
+        return full if self.size == "full" else small(full, rewind=157 if self.family == "resnet" else 31)
+
+    @property
+    def scope(self) -> Everywhere:
+        """Of a ResNet everything; of a VGG all but the head, which counts in the total."""
+        return Everywhere(exclude=("head.weight",) if self.family == "vgg" else (), rounding="one_more")
+
+    def moved(self, ticket: Any, to: int, by: str, **options: Any) -> Any:
+        """A ticket at another depth."""
+        return defer(carry, ticket=ticket, by=Stretch(to=self.arch(to), by=parse("depth_map", by), **options))
+
+    def part(self, name: str, ticket: Any, pair: tuple[int, int], density: float) -> Any:
+        """A deeper ticket of which only something was carried, blocks as interpolation has them."""
+        again = Reinit(seed=self.seed, start="rewind")
+        if name.startswith("permuted"):
+            values = "masked" if name.endswith("run") else "rewound"
+            return self.moved(ticket, pair[1], "interpolate()", copies="permuted", values=values, seed=self.seed)
+        if name == "SNIP in new blocks":
+            return self._filled(ticket, pair, density)
+        whole = self.moved(ticket, pair[1], "interpolate()")
+        if name == "mask alone":
+            return defer(carry, ticket=whole, by=again)
+        random = defer(carry, ticket=whole, by=RandomMask(seed=self.seed))
+        return random if name == "weights alone" else defer(carry, ticket=random, by=again)
+
+    def _filled(self, ticket: Any, pair: tuple[int, int], density: float) -> Any:
+        """Old blocks from the ticket; new ones drawn, and pruned by SNIP until the whole has the density."""
+        source, target = map(self.arch, pair)
+        new = tuple(sorted(Stretch(to=target).origins(source, self.task.io).copies))
+        begun = self.moved(ticket, pair[1], "interpolate()", fresh=new, seed=self.seed)
+        old = tuple(name for name in target.layout().prunable if not name.startswith(tuple(f"{one}." for one in new)))
+        return self.early(begun, "snip(batches=0, mode='eval')", density, Everywhere(exclude=old))
+
+
+def goals(
+    *,
+    size: Size = "small",
+    family: Family = "resnet",
+    depths: tuple[int, ...] = (),
+    levels: tuple[int, ...] = (),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    figures: tuple[str, ...] = ("3", "4", "5", "6"),
+    controls: tuple[str, ...] = (),
+) -> Iterator[Goal]:
+    """Each network's own tickets; at some levels their rivals, and tickets that were carried there."""
+    judged, highest = levels or JUDGED[size], max(levels or (LEVELS[size],))
+    for seed in seeds:
+        bench = Depths(size, seed, family)
+        own = {net: bench.tickets(net, highest) for net in depths or DEPTHS[family, size]}
+        trained = {net: [bench.trained(ticket) for ticket in tickets] for net, tickets in own.items()}
+        for net, ends in trained.items():
+            for level, end in enumerate(ends):
+                yield row(end, net=net, source=net, arm="ticket", level=level, seed=seed)
+            for level in judged:
+                labels = {"net": net, "level": level, "seed": seed}
+                behind = tuple(ends[:level])
+                yield row(defer(price, trained=ends[level], behind=behind), **labels, source=net, probe="price")
+                for name in controls or CONTROLS[size]:
+                    yield row(bench.rival(name, net, own[net], level), **labels, rival=name)
+        for level in judged:
+            yield from _transfers(bench, own, trained, level, figures)
+            if family == "resnet" and set(STRETCHED[size]) <= set(own):
+                yield from _ablations(bench, own, level, figures)
+
+
+def _transfers(bench: Depths, own: Any, trained: Any, level: int, figures: tuple[str, ...]) -> Iterator[Goal]:
+    """Figure 6: from every depth to every other one, appended, or the first blocks kept."""
+    for source, net in itertools.permutations(own, 2) if "6" in figures else ():
+        ticket = bench.moved(own[source][level], net, "append()" if net > source else "keep_first()")
+        labels = {"net": net, "source": source, "level": level, "seed": bench.seed}
+        end = bench.trained(ticket)
+        yield row(end, **labels, arm="ticket")
+        yield row(bench.trained(bench.equalized(ticket, KEEP**level)), **labels, arm="equal")
+        yield row(defer(price, trained=end, behind=tuple(trained[source][:level])), **labels, probe="price")
+        yield row(defer(prove, ticket=ticket, parents=(own[source][level],)), **labels, probe="proof")
+
+
+def _ablations(bench: Depths, own: Any, level: int, figures: tuple[str, ...]) -> Iterator[Goal]:
+    """Figures 3 to 5: what is carried, which blocks are copied, which are kept."""
+    pair, density = STRETCHED[bench.size], KEEP**level
+    ticket, deep = own[pair[0]][level], own[pair[1]][level]
+    labels = {"level": level, "seed": bench.seed}
+    for name in PARTS if {"3", "4"} & set(figures) else ():
+        part = bench.equalized(bench.part(name, ticket, pair, density), density)
+        if name == "permuted copies, as run":
+            part = bench.part(name, ticket, pair, density)  # It has no values to grow with.
+        yield row(bench.trained(part), **labels, net=pair[1], part=name)
+    for text in MAPS[bench.size] if {"4", "5"} & set(figures) else ():
+        moved = bench.moved(ticket, pair[1], text)
+        yield row(bench.trained(moved), **labels, net=pair[1], map=text, exactly="as it comes")
+        yield row(bench.trained(bench.equalized(moved, density)), **labels, net=pair[1], map=text, exactly="equal")
+    for kept in KEPT[bench.size] if "5" in figures else ():
+        moved = bench.moved(deep, pair[0], f"keep(blocks={_blocks(kept)})")
+        yield row(bench.trained(moved), **labels, net=pair[0], map=kept, exactly="as it comes")
+        yield row(bench.trained(bench.equalized(moved, density)), **labels, net=pair[0], map=kept, exactly="equal")
+
+
+def _blocks(digits: str) -> str:
+    return f"({', '.join(digits)},)"
+
+
+def claims(
+    *,
+    size: Size,
+    family: Family,
+    depths: tuple[int, ...],
+    levels: tuple[int, ...],
+    figures: tuple[str, ...],
+    controls: tuple[str, ...],
+) -> Iterator[Claim]:
+    """Statements F3a to F7 of the paper; on equal densities, where it did not equalise them."""
+    nets, judged = depths or DEPTHS[family, size], levels or JUDGED[size]
+    (source, deep), density = STRETCHED[size], {level: f"{KEEP**level:.1%}" for level in judged}
+    for level in judged:
+        at, sparse = {"level": level}, f"at {density[level]}"
+        if "6" in figures:
+            for origin, net in itertools.permutations(nets, 2):
+                carried = {**at, "net": net, "source": origin, "arm": "equal"}
+                own = {**at, "net": net, "source": net, "arm": "ticket"}
+                same = NotWorse(where=carried, than=own, margin=SAME)
+                yield Claim(f"{origin} to {net} {sparse} is within 0.5 points of its own", tests=(same,), family="F6")
+                for name in controls or CONTROLS[size]:
+                    ahead = Better(where=carried, than={**at, "net": net, "rival": name})
+                    yield Claim(f"{origin} to {net} {sparse} beats {name}", tests=(ahead,), family="F6a")
+        if family != "resnet" or not {source, deep} <= set(nets):
+            continue
+        whole = {**at, "net": deep, "map": "interpolate()", "exactly": "equal"}
+        for name in PARTS if {"3", "4"} & set(figures) else ():
+            number = "F4c" if name.startswith("permuted") else "F3b" if name.startswith("SNIP") else "F3a"
+            open_density = "any" if name.endswith("as run") else "required"
+            ahead = Better(where=whole, than={**at, "net": deep, "part": name}, equal_density=open_density)
+            yield Claim(f"the whole ticket {sparse} beats {name}", tests=(ahead,), family=number)
+        if {"4", "5"} & set(figures):
+            few, late, other = ({**whole, "map": text} for text in ("early()", "late()", "append()"))
+            yield Claim(f"all blocks {sparse} beat the first one", tests=(Better(where=whole, than=few),), family="F4a")
+            both = (NotWorse(where=whole, than=other, margin=SAME), NotWorse(where=other, than=whole, margin=SAME))
+            yield Claim(f"appending {sparse} is as good as interpolating", tests=both, family="F4b")
+            yield Claim(f"early blocks {sparse} beat late ones", tests=(Better(where=few, than=late),), family="F5a")
+        if "5" in figures:
+            first, *others = KEPT[size]
+            there = {**at, "net": source, "exactly": "equal"}
+            for kept in others:
+                two = {**there, "map": first}, {**there, "map": kept}
+                both = tuple(NotWorse(where=a, than=b, margin=SAME) for a, b in itertools.permutations(two))
+                yield Claim(f"keeping {kept} {sparse} is as good as {first}", tests=both, family="F5b")
+
+
+def figures(*, size: Size, family: Family, depths: tuple[int, ...]) -> Iterator[Curve]:
+    """A panel for each target."""
+    for net in depths or DEPTHS[family, size]:
+        here = {"net": net, "arm": "ticket"}
+        dense = {**here, "source": net, "level": 0}
+        yield Curve(by="source", where=here, baseline=dense, title=f"Figure 6: tickets in depth {net}, by their source")
+
+
+def tables(*, size: Size, family: Family, depths: tuple[int, ...], levels: tuple[int, ...]) -> Iterator[Pivot]:
+    """By target: who came from where, rivals, and what it cost."""
+    nets = depths or DEPTHS[family, size]
+    for level in levels or JUDGED[size]:
+        at, sparse = {"level": level}, f"{KEEP**level:.1%} of the weights"
+        shown: Any = {"verdicts": "hide", "columns": "net"}
+        for arm, how in (("ticket", "as they come"), ("equal", "at equal density")):
+            yield Pivot(lines="source", where={**at, "arm": arm}, title=f"{sparse}, {how}: from (line) to", **shown)
+        yield Pivot(lines="rival", where=at, title=f"{sparse}: rivals in the target", **shown)
+        priced: Any = {"lines": "source", "where": {**at, "probe": "price"}, "of": "dense_trainings_flops_sparse"}
+        yield Pivot(title=f"{sparse}: operations, search included, in dense trainings of the target", **priced, **shown)
+        if family != "resnet" or not set(STRETCHED[size]) <= set(nets):
+            continue
+        yield Pivot(lines="part", where=at, title=f"{sparse}, figure 3: what of the ticket is carried", **shown)
+        for exactly in ("as it comes", "equal"):
+            where = {**at, "exactly": exactly}
+            yield Pivot(lines="map", where=where, title=f"{sparse}, figures 4 and 5, density {exactly}", **shown)

@@ -1,0 +1,106 @@
+"""Elastic tickets, to another depth and other data at once: table 6 of Chen et al. 2021
+
+Tickets of ResNet-20, found on one data set, trained as they are or stretched to ResNet-32, on the same data or on the
+other set. The paper has SVHN and CIFAR-10; with other=fashion_mnist, which needs no further data, garments in colour
+stand in for house numbers, and no number compares with the paper's. A carried ticket goes on from its rewind point, in
+its schedule too (the paper's code trained the full schedule from there).
+
+tombola run elastic_transfer --workers 2 && tombola report elastic_transfer
+tombola run "elastic_transfer(other=svhn, size=full)" && tombola report "elastic_transfer(other=svhn, size=full)"
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from tombola import Agrees, Better, Claim, Goal, Pivot, Published, Recipe, carry, defer, row
+from tombola.archs.resnet import ResNet
+from tombola.moves.stretch import Stretch
+from tombola.studies._elastic import Bench, Size, small
+from tombola.tasks.cifar import Cifar10
+from tombola.tasks.mnist import FashionMnist
+from tombola.tasks.svhn import Svhn
+from tombola.train.recipes import ElasticResNet
+
+QUESTION = "Do the losses of carrying a ticket to another depth and to other data add up?"
+Other = Literal["fashion_mnist", "svhn"]
+NETS = (20, 32)
+LEVELS = 10
+OWN = {("svhn", 20): 0.9595, ("svhn", 32): 0.9632, ("cifar10", 20): 0.9107, ("cifar10", 32): 0.9222}
+CARRIED = {
+    **{("svhn", "svhn", 32): 0.9600, ("svhn", "cifar10", 20): 0.8721, ("svhn", "cifar10", 32): 0.8867},
+    **{("cifar10", "svhn", 20): 0.9544, ("cifar10", "svhn", 32): 0.9579, ("cifar10", "cifar10", 32): 0.9138},
+}
+"""Data of the source, data of the target, target: all from ResNet-20."""
+SOURCE = "Chen et al. 2021, table 6"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair(Bench):
+    """One data set's networks."""
+
+    data: str
+
+    def arch(self, net: int) -> Any:
+        """As published, or half as wide."""
+        return ResNet(depth=net, width=16 if self.size == "full" else 8, bn_scale="uniform")
+
+    @property
+    def task(self) -> Any:
+        """All sets are pictures of one size in colour, in ten classes, cropped and flipped alike."""
+        shape: Any = {"size": 32, "crop": 4} if self.size == "full" else {"size": 16, "crop": 2}
+        if self.data == "fashion_mnist":
+            return FashionMnist(**shape, channels=3, flip="yes")
+        return Svhn(**shape, flip="yes") if self.data == "svhn" else Cifar10(**shape)
+
+    @property
+    def recipe(self) -> Recipe:
+        """As published, or small: two fifths of the pictures."""
+        return ElasticResNet(evaluate="40ep") if self.size == "full" else small(ElasticResNet(), rewind=157)
+
+
+def goals(
+    *, other: Other = "fashion_mnist", size: Size = "small", levels: int = 10, seeds: tuple[int, ...] = (0, 1, 2)
+) -> Iterator[Goal]:
+    """Each network's own ticket on each data set, and those of the smaller network carried everywhere."""
+    for seed in seeds:
+        benches = {data: Pair(size, seed, data) for data in (other, "cifar10")}
+        tickets = {data: {net: bench.tickets(net, levels) for net in NETS} for data, bench in benches.items()}
+        for data, bench in benches.items():
+            for net in NETS:
+                labels = {"data": data, "net": net, "seed": seed}
+                yield row(bench.trained(tickets[data][net][0]), **labels, found="", arm="dense")
+                yield row(bench.trained(tickets[data][net][-1]), **labels, found=data, arm="own")
+                for origin in benches:
+                    ticket = tickets[origin][NETS[0]][-1]
+                    if net != NETS[0]:
+                        ticket = defer(carry, ticket=ticket, by=Stretch(to=bench.arch(net)))
+                    if net != NETS[0] or origin != data:
+                        yield row(bench.trained(ticket), **labels, found=origin, arm="carried")
+
+
+def claims(*, other: Other, size: Size, levels: int) -> Iterator[Claim]:
+    """The table, if it is the paper's; and that the two losses do not add up."""
+    published = {(data, data, net, "own"): value for (data, net), value in OWN.items()}
+    published |= {(*where, "carried"): value for where, value in CARRIED.items()}
+    for (found, data, net, arm), value in (
+        published.items() if (other, size, levels) == ("svhn", "full", LEVELS) else ()
+    ):
+        said = Published(value=value, source=SOURCE, reading=0.00005)
+        agrees = Agrees(where={"data": data, "net": net, "found": found, "arm": arm}, published=said)
+        yield Claim(f"from {found} to {data}, depth {net}, {arm}: {value:.2%}", tests=(agrees,), family="table 6")
+    for data, origin in ((other, "cifar10"), ("cifar10", other)):
+        deep = {"data": data, "found": origin, "arm": "carried", "net": NETS[1]}
+        ahead = Better(where=deep, than={**deep, "net": NETS[0]}, equal_density="any", clearance=0.0)
+        sentence = f"a ticket from {origin} is better on {data} when it is stretched as well"
+        yield Claim(sentence, tests=(ahead,), family="losses")
+
+
+def tables() -> Iterator[Pivot]:
+    """Table 6: found on (line), trained on (column)."""
+    for net in NETS:
+        where = {"net": net}
+        shown: Any = {"lines": "found", "columns": "data", "verdicts": "hide"}
+        yield Pivot(where={**where, "arm": "own"}, title=f"Own tickets of depth {net}", **shown)
+        yield Pivot(where={**where, "arm": "carried"}, title=f"Tickets of depth 20 in depth {net}", **shown)
+    yield Pivot(where={"arm": "dense"}, lines="net", columns="data", title="Dense networks", verdicts="hide")
