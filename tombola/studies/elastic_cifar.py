@@ -37,6 +37,7 @@ from tombola.archs.resnet import ResNet
 from tombola.archs.vgg import Vgg
 from tombola.moves.controls import RandomMask, Reinit
 from tombola.moves.stretch import Stretch
+from tombola.probes.break_even import break_even
 from tombola.probes.price import price
 from tombola.studies._elastic import KEEP, Bench, Size, small
 from tombola.tasks.cifar import Cifar10
@@ -178,7 +179,10 @@ def _transfers(bench: Depths, own: Any, trained: Any, level: int, figures: tuple
         end = bench.trained(ticket)
         yield row(end, **labels, arm="ticket")
         yield row(bench.trained(bench.equalized(ticket, KEEP**level)), **labels, arm="equal")
-        yield row(defer(price, trained=end, behind=tuple(trained[source][:level])), **labels, probe="price")
+        search = tuple(trained[source][:level])
+        yield row(defer(price, trained=end, behind=search), **labels, probe="price")
+        given = {"rival": trained[net][level], "rival_behind": tuple(trained[net][:level])}
+        yield row(defer(break_even, carried=end, behind=search, **given), **labels, probe="break-even")
         yield row(defer(prove, ticket=ticket, parents=(own[source][level],)), **labels, probe="proof")
 
 
@@ -271,6 +275,8 @@ def tables(*, size: Size, family: Family, depths: tuple[int, ...], levels: tuple
         yield Pivot(lines="rival", where=at, title=f"{sparse}: rivals in the target", **shown)
         priced: Any = {"lines": "source", "where": {**at, "probe": "price"}, "of": "dense_trainings_flops_sparse"}
         yield Pivot(title=f"{sparse}: operations, search included, in dense trainings of the target", **priced, **shown)
+        pays: Any = {"lines": "source", "where": {**at, "probe": "break-even"}, "of": "targets_flops_sparse"}
+        yield Pivot(title=f"{sparse}: for so many targets a search pays, against their own", **pays, **shown)
         if family != "resnet" or not set(STRETCHED[size]) <= set(nets):
             continue
         yield Pivot(lines="part", where=at, title=f"{sparse}, figure 3: what of the ticket is carried", **shown)
