@@ -240,6 +240,15 @@ def test_a_stretched_ticket_is_planned_carried_proved_and_searched_on(run: Run, 
     assert plan["parts"] == {"stages.0.0": "stages.0.0", "stages.0.1": "", "stages.1.0": "stages.1.0", "head": "head"}
     assert plan["fresh"] == ["stages.0.1"] and [place["place"] for place in plan["places"]][1] == "stage 1"
     told = " ".join(run("plan-move", made / "winner.ticket", move).out.split())
+    assert "0 blocks are dropped. Masks and weights come along" in told
+    for option, sentence in (
+        ("copies='permuted'", "Masks of further copies are permuted within each tensor. New and dense"),
+        ("copies='fresh'", "on weights that are drawn anew"),
+        ("noise=0.1", "Noise of 0.1 standard deviations is added"),
+        ("values='masked'", "Survivors alone are carried; what was dead is zero."),
+        ("carried='mask'", "Masks come along; all weights are drawn anew."),
+    ):
+        assert sentence in run("plan-move", made / "winner.ticket", move.replace(", fresh", f", {option}, fresh")).out
     assert "stage 1 1 -> 2 0 new" in told and "New and dense: stages.0.1." in told and "332 500" in told
     assert not pathlib.Path("runs").exists()
 
@@ -247,8 +256,10 @@ def test_a_stretched_ticket_is_planned_carried_proved_and_searched_on(run: Run, 
     assert carried["kept"] == plan["after"]["kept"]
     checks = run("verify", "deep.ticket", "--store", made / "runs", "--json").json["checks"]
     assert [check["detail"] for check in checks if check["name"].startswith("carried")] == [
-        "6 of 8 tensors are where the map says, stages.0.1.weight is new"
+        "6 of 8 tensors are where the map says; made otherwise, by the move's options: stages.0.1.weight and 1 more"
     ]
+    lost = complaint(run("find", "--start", "deep.ticket", "--levels", "1", "--out", "deep.ticket"), 2)
+    assert "--out deep.ticket is the ticket that is given; it would be lost" in lost
     found = run("find", "--start", "deep.ticket", "--levels", "1", "--out", "next.ticket", "--json").json["tickets"]
     assert [(one["level"], one["kept"]) for one in found] == [(2, 332), (3, 265)]
     assert verify("next.ticket", parents=["deep.ticket"]).ok
@@ -380,7 +391,7 @@ def test_doctor(run: Run, made: pathlib.Path):
         (
             ("find", "--criterion", "rigl"),
             2,
-            "no criterion called 'rigl': that is a rewire. See: tombola list criterion.",
+            "no criterion called 'rigl': that is of the kind rewire. See: tombola list criterion.",
         ),
         (("find", "--keep", "0"), 2, "keep is 0.0. It is the fraction of the living weights"),
         (("find", "--keep", "1.2"), 2, "keep is 1.2."),

@@ -101,7 +101,10 @@ def _copied(event: Event, move: Copying, ticket: Ticket, result: Ticket) -> Chec
         if not same_bits(own[name][alive], before[came][alive]):
             odd.append(name)
     new = [name for name in own if name not in weights or (name in result.mask and name not in masks)]
-    said = f"{len(own) - len(new)} of {len(own)} tensors are where the map says" + (f", {new[0]} is new" if new else "")
+    said = f"{len(own) - len(new)} of {len(own)} tensors are where the map says"
+    if new:
+        more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+        said += f"; made otherwise, by the move's options: {new[0]}{more}"
     return Check(f"carried: {event.key}", not odd, f"'{odd[0]}' is not what the map says" if odd else said)
 
 

@@ -189,7 +189,11 @@ def test_a_part_left_out_begins_afresh_and_dense_only_by_name():
     whole = ticket | Stretch(to=target)
     assert [name for name in whole.mask if not torch.equal(whole.mask[name], moved.mask[name])] == ["stages.1.0.weight"]
     said = next(c for c in verify(moved, parents=[ticket]).checks if c.name.startswith("carried"))
-    assert said.ok and said.detail == "8 of 10 tensors are where the map says, stages.1.0.weight is new"
+    assert (
+        said.ok
+        and said.detail
+        == "8 of 10 tensors are where the map says; made otherwise, by the move's options: stages.1.0.weight and 1 more"
+    )
 
 
 def test_blocks_without_a_source_are_asked_for_by_name():
@@ -222,6 +226,25 @@ def test_blocks_without_a_source_are_asked_for_by_name():
         ("mlp(hidden=(6, 5, 4))", "squeeze(to=mlp(hidden=(6, 4)))", "has 3 stages and mlp.* has 2"),
         ("mlp(hidden=(6, 6, 4))", "stretch(to=mlp(hidden=(6, 6, 6, 5)))", "'stages.1.0.weight'"),
         ("resnet()", "stretch(to=resnet(depth=14))", "squeeze"),
+        ("resnet()", "stretch(to=resnet(depth=8))", "stage 1 has 2 of them and is to have 0. Use one that drops some"),
+        (
+            "resnet()",
+            "stretch(to=resnet(depth=32, bn_scale='uniform'))",
+            "has bn_scale='uniform', and the ticket's .* 'one'",
+        ),
+        (
+            "vit(depth=2, heads=2)",
+            "stretch(to=vit(depth=4, heads=4))",
+            "has heads=4, and the ticket's .* has 2. Only the",
+        ),
+        ("vit(depth=2)", "stretch(to=vit(depth=2, norm='after'))", "give the target norm='before'"),
+        ("resnet()", "stretch(to=resnet(), by=explicit(blocks=((1, 2), (1, 2))))", "has 2 lists, and .* has 3 stages"),
+        ("resnet()", "stretch(to=resnet(), by=pairs(text='1:1|1:1|1:1|1:1'))", "has 4 lists, and .* has 3 stages"),
+        (
+            "vgg(depth=11)",
+            "stretch(to=vgg(depth=13))",
+            r"vgg\(depth=11\) has no block there to copy, or let them begin",
+        ),
         ("resnet()", "squeeze(to=resnet(depth=32))", "stretch"),
         ("resnet()", "stretch(to=resnet(depth=32), fresh=('stages.3.0',))", "no part of resnet.*Did you mean"),
         ("resnet()", "stretch(to=resnet(depth=32), by=pairs(text='1:1,2;2:3'))", "leaves stages.0.4, stages.1.4"),

@@ -4,6 +4,7 @@ import functools
 
 import pytest
 
+from tombola.core.errors import Refused
 from tombola.core.layout import dense_mask, initial_weights
 from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
@@ -132,3 +133,17 @@ def test_snip_in_new_blocks_leaves_the_old_ones_alone():
     new = {f"stages.{i}.{j}" for i in range(3) for j in (2, 4)}
     assert set(begun.fresh) == new and not [name for name in excluded if name.startswith(tuple(f"{n}." for n in new))]
     assert len(excluded) == len(begun.to.layout().prunable) - 2 * len(new)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("elastic_fc(arms=(foo,))", "arms: there is no 'foo'. There are: as run, equal."),
+        ("elastic_fc(controls=(foo,))", "controls: there is no 'foo'. There are: reinit, random"),
+        ("elastic_cifar(controls=(foo,))", "controls: there is no 'foo'"),
+        ("elastic_cifar(figures=('9',))", "figures: there is no '9'. There are: 3, 4, 5, 6."),
+    ],
+)
+def test_words_that_mean_nothing(text: str, message: str):
+    with pytest.raises(Refused, match=message):
+        open_study(text).goals()

@@ -1,11 +1,10 @@
 """`tombola carry` and `plan-move`: tickets moved to other networks, and what that would do."""
 
-import pathlib
 from typing import Any
 
 from rich.table import Table
 
-from tombola.commands.shared import PLAIN, print_json
+from tombola.commands.shared import PLAIN, check_not_lost, print_json, quoted
 from tombola.core.errors import Refused
 from tombola.core.files import check_writable
 from tombola.core.layout import Layout, blank
@@ -13,6 +12,7 @@ from tombola.core.text import parse
 from tombola.core.ticket import Ticket
 from tombola.moves.origins import Origins
 from tombola.moves.stretch import Stretch
+from tombola.prune import weak_layers
 from tombola.train.flops import flops
 from tombola.words.moves import Carry, PlanMove
 
@@ -20,8 +20,7 @@ from tombola.words.moves import Carry, PlanMove
 def carry(asked: Carry) -> int:
     """`tombola carry`: a move applied to a ticket."""
     ticket, move = Ticket.load(asked.file), parse("move", asked.move)
-    if pathlib.Path(asked.out).exists() and pathlib.Path(asked.out).samefile(asked.file):
-        raise Refused(f"--out {asked.out} is the ticket that is carried; it would be lost. Name another file.")
+    check_not_lost(asked.out, asked.file)
     check_writable(asked.out)
     moved = ticket | move
     moved.save(asked.out)
@@ -30,6 +29,8 @@ def carry(asked: Carry) -> int:
         print_json({"out": asked.out, "key": moved.key, **counts})
     else:
         PLAIN.print(f"{asked.out}: {moved!r}")
+        for warning in weak_layers(moved.mask):
+            PLAIN.print(f"warning: {warning}")
     return 0
 
 
@@ -46,15 +47,25 @@ def planmove(asked: PlanMove) -> int:
     totals = [{"arch": str(one.arch), "density": one.density, **_sizes(one)} for one in (ticket, after)]
     if asked.json:
         fresh = sorted(found.fresh)
-        print_json({"before": totals[0], "after": totals[1], "places": places, "parts": found.parts, "fresh": fresh})
+        print_json(
+            {
+                "move": str(move),
+                "before": totals[0],
+                "after": totals[1],
+                "places": places,
+                "parts": found.parts,
+                "fresh": fresh,
+            }
+        )
         return 0
     PLAIN.print(f"from {ticket.arch} to {after.arch}\n")
     PLAIN.print(_map_table(ticket.arch.layout(), found, places))
     PLAIN.print()
     PLAIN.print(_totals_table(totals))
     PLAIN.print()
-    PLAIN.print(_told(found, move))
-    PLAIN.print(f'Nothing is written. To do it: tombola carry {asked.file} "{move}" --out FILE.ticket')
+    PLAIN.print(_told(found, move, ticket))
+    own = "".join(f" --use {quoted(path)}" for path in asked.use)
+    PLAIN.print(f'Nothing is written. To do it: tombola carry {asked.file} "{move}"{own} --out FILE.ticket')
     return 0
 
 
@@ -114,16 +125,31 @@ def _totals_table(totals: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _told(found: Origins, move: Stretch) -> str:
-    """What is copied, and what begins anew."""
-    parts = len(found.parts)
-    said = f"{parts - len(found.fresh)} of {parts} parts are carried, {len(found.copies)} of them as further copies"
-    if move.carried == "mask":
-        return f"{said}: their masks, on weights that are all drawn anew."
-    what = (
-        "their weights and batch-norm statistics, all alive"
-        if move.carried == "weights"
-        else "masks, weights and batch-norm statistics"
-    )
-    told = f"{said}: {what}."
-    return f"{told} New and dense: {', '.join(sorted(found.fresh))}." if found.fresh else f"{told} Nothing begins anew."
+OPTIONS = {
+    ("copies", "permuted"): "Masks of further copies are permuted within each tensor.",
+    ("copies", "fresh"): "Further copies have their masks on weights that are drawn anew.",
+    ("values", "masked"): "Survivors alone are carried; what was dead is zero.",
+    ("scale", "divided"): "What copied blocks add to their residual stream is divided by the number of copies.",
+}
+
+
+def _told(found: Origins, move: Stretch, ticket: Ticket) -> str:
+    """What is copied, what is left behind, and what begins anew."""
+    layout, parts = ticket.arch.layout(), len(found.parts)
+    blocks = {block for stage in layout.stages for block in stage.blocks}
+    dropped = len(blocks - set(found.parts.values()))
+    said = f"{parts - len(found.fresh)} of {parts} parts are carried, {len(found.copies)} of them as further copies; "
+    said += f"{dropped} blocks are dropped. "
+    carried = {
+        "both": "Masks and weights come along, and batch norm where there is any.",
+        "mask": "Masks come along; all weights are drawn anew.",
+        "weights": "Weights come along, and batch norm where there is any; all are alive.",
+    }
+    told = [carried[move.carried], *(text for (name, word), text in OPTIONS.items() if getattr(move, name) == word)]
+    if move.noise:
+        told.append(f"Noise of {move.noise:g} standard deviations is added to the living weights of further copies.")
+    if found.fresh:
+        told.append(f"New and dense: {', '.join(sorted(found.fresh))}.")
+    elif move.carried != "mask" and move.copies != "fresh":
+        told.append("Nothing begins anew.")
+    return said + " ".join(told)

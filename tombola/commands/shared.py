@@ -2,6 +2,7 @@
 
 import json
 import math
+import pathlib
 import shlex
 from typing import Any
 
@@ -30,6 +31,12 @@ def chosen_machine(named: str) -> Machine:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise Refused(f"--machine: device '{machine.device}' cannot be used ({reason}). See: tombola doctor") from error
     return machine
+
+
+def check_not_lost(out: str, source: str | pathlib.Path) -> None:
+    """Refuse to write over the ticket that something is made of."""
+    if pathlib.Path(out).exists() and pathlib.Path(out).samefile(source):
+        raise Refused(f"--out {out} is the ticket that is given; it would be lost. Name another file.")
 
 
 def print_json(value: Any) -> None:

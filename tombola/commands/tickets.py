@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from tombola.checks import check_search, check_word
-from tombola.commands.shared import PLAIN, chosen_machine, print_json
+from tombola.commands.shared import PLAIN, check_not_lost, chosen_machine, print_json
 from tombola.core.errors import Damaged, Refused
 from tombola.core.files import check_writable
 from tombola.core.layout import Arch, dense_mask
@@ -39,6 +39,8 @@ ARCH, TASK, LEVELS = "mlp", "digits", 10
 def find(asked: Find) -> int:
     """`tombola find`: a line for each level as it is reached, the sparsest ticket to a file."""
     start = Ticket.load(asked.start) if asked.start else None
+    if asked.start and asked.out:
+        check_not_lost(asked.out, asked.start)
     arch, task = _network(asked, start), parse("task", asked.task or (start.task if start else "") or TASK)
     recipe = parse("recipe", asked.recipe or (start.recipe if start else "") or task.default_recipe)
     seeds = Seeds(asked.seed)

@@ -65,7 +65,7 @@ def find_entry(name: str, *, kind: str = "") -> Entry:
     if not matches:
         if others := sorted(e.kind for e in _all().values() if e.name == name):
             raise UnknownName(
-                f"no {kind} called '{name}': that is a {' and a '.join(others)}. See: tombola list {kind}."
+                f"no {kind} called '{name}': that is of the kind {' and '.join(others)}. See: tombola list {kind}."
             )
         raise unknown(kind or "plug-in", name, names(kind) if kind else {e.name for e in _all().values()})
     if len(matches) > 1:

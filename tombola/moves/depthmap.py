@@ -19,7 +19,7 @@ class DepthMap(Protocol):
     """A rule that says which blocks a stage of another depth is made of."""
 
     def __call__(self, have: int, want: int, stage: int) -> Sources:
-        """The sources of `want` blocks in a stage of `have` blocks, 1 or more; `stage` counts from 1."""
+        """The sources of `want` blocks in a stage that has `have`, 1 or more; `stage` counts from 1."""
         ...
 
 

@@ -21,6 +21,11 @@ class Explicit:
 
     blocks: tuple[tuple[int, ...], ...]
 
+    @property
+    def lists(self) -> int:
+        """How many stages it speaks of; 1 is for all."""
+        return len(self.blocks)
+
     def __call__(self, have: int, want: int, stage: int) -> Sources:
         """The list of the stage."""
         own = _of_stage(self, self.blocks, stage)
@@ -42,6 +47,11 @@ class Pairs:
     """
 
     text: str
+
+    @property
+    def lists(self) -> int:
+        """How many stages it speaks of; 1 is for all."""
+        return self.text.count("|") + 1
 
     def __call__(self, have: int, want: int, stage: int) -> Sources:
         """The stage's pairs, turned round."""

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 from tombola.core.errors import Refused, unknown
 from tombola.core.expected import State, expected
@@ -78,6 +79,10 @@ def origins(source: Arch, to: Arch, io: Interface, rule: DepthMap, fresh: tuple[
             f"{source} has {len(here.stages)} stages and {to} has {len(there.stages)}: a map of depths joins stage to "
             "stage. Give both as many."
         )
+    if (lists := getattr(rule, "lists", 1)) not in (1, len(there.stages)):
+        raise Refused(
+            f"{rule} has {lists} lists, and {to} has {len(there.stages)} stages. Give one a stage, or one for all."
+        )
     parts: dict[str, str] = {name: name for name in there.stem}
     stages: list[Sources] = []
     for number, (own, wanted) in enumerate(zip(here.stages, there.stages, strict=True), start=1):
@@ -94,21 +99,47 @@ def origins(source: Arch, to: Arch, io: Interface, rule: DepthMap, fresh: tuple[
             raise unknown(f"part of {to}", name, parts)
         parts[name] = ""
     if unfilled := [part for part, came in parts.items() if not came and part not in fresh]:
+        empty = {
+            block
+            for own, wanted in zip(here.stages, there.stages, strict=True)
+            if not own.blocks
+            for block in wanted.blocks
+        }
+        why = f"{source} has no block there to copy" if set(unfilled) <= empty else "Fill every block"
         raise Refused(
-            f"{rule} leaves {', '.join(unfilled)} of {to} unfilled. Fill every block, or let them begin afresh and "
-            f"dense, by name: fresh={tuple(unfilled)}."
+            f"{rule} leaves {', '.join(unfilled)} of {to} unfilled. {why}, or let them begin afresh and dense, "
+            f"by name: fresh={tuple(unfilled)}."
         )
     for arch in (source, to):
         _check_tied(arch, io)
     found = Origins(parts, tuple(stages), expected(to, io))
     _check_shapes(source, to, expected(source, io), found, there)
+    _check_options(source, to)
     return found
+
+
+def _check_options(source: Arch, to: Arch) -> None:
+    """Refuse networks that differ in more than depth, though their tensors agree: heads, norms, how they are drawn."""
+    for field in dataclasses.fields(cast(Any, source)):
+        own, other = getattr(source, field.name), getattr(to, field.name)
+        if own == other:
+            continue
+        try:
+            alone = dataclasses.replace(cast(Any, source), **{field.name: other}).layout()
+            deeper = [len(stage.blocks) for stage in alone.stages] != [len(s.blocks) for s in source.layout().stages]
+        except Refused:
+            deeper = False
+        if not deeper:
+            raise Refused(
+                f"{to} has {field.name}={other!r}, and the ticket's {source} has {own!r}. Only the depth may differ: "
+                f"give the target {field.name}={own!r}."
+            )
 
 
 def _mapped(own: Stage, wanted: Stage, rule: DepthMap, number: int) -> Sources:
     """The numbers of a stage's blocks; a rule is asked where there are blocks on both sides."""
     have, want = len(own.blocks), len(wanted.blocks)
-    if not want or not have:
+    if not have:
         return (None,) * want
     found = tuple(rule(have, want, number))
     if len(found) != want or any(block is not None and not 1 <= block <= have for block in found):

@@ -39,7 +39,7 @@ from tombola.moves.controls import RandomMask, Reinit
 from tombola.moves.stretch import Stretch
 from tombola.probes.break_even import break_even
 from tombola.probes.price import price
-from tombola.studies._elastic import KEEP, Bench, Size, small
+from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, known, small
 from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import ElasticResNet, ElasticVgg
 
@@ -151,6 +151,8 @@ def goals(
     controls: tuple[str, ...] = (),
 ) -> Iterator[Goal]:
     """Each network's own tickets; at some levels their rivals, and tickets that were carried there."""
+    known("controls", controls, RIVALS)
+    known("figures", figures, ("3", "4", "5", "6"))
     judged, highest = levels or JUDGED[size], max(levels or (LEVELS[size],))
     for seed in seeds:
         bench = Depths(size, seed, family)

@@ -32,7 +32,7 @@ from tombola import (
 from tombola.archs.mlp import Mlp
 from tombola.archs.vgg import Vgg
 from tombola.moves.stretch import Squeeze, Stretch
-from tombola.studies._elastic import KEEP, Bench, Size, small
+from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, known, small
 from tombola.tasks.cifar import Cifar10
 from tombola.tasks.mnist import Mnist
 from tombola.train.recipes import ElasticMlp, ElasticVgg
@@ -102,6 +102,8 @@ def goals(
     controls: tuple[str, ...] = ("reinit", "random", "random, as run", "one-shot magnitude", "SNIP", "GraSP"),
 ) -> Iterator[Goal]:
     """Each network's own ticket, carried to both others, and the rivals at its density."""
+    known("controls", controls, RIVALS)
+    known("arms", arms, ARMS)
     density = KEEP**levels
     for seed in seeds:
         bench = Layers(size, seed, half)

@@ -275,7 +275,7 @@ def threads(machine: Machine) -> Generator[None]:
 def check_fit(ticket: Ticket, task: Task) -> None:
     """Refuse a ticket whose network is for other inputs or classes than a task's."""
     if ticket.io != task.io:
-        raise Refused(f"{ticket!r} is a network for {ticket.io}; {task} needs {task.io}. Transplant the ticket first.")
+        raise Refused(f"{ticket!r} is a network for {ticket.io}; {task} needs {task.io}. Find one on that task.")
 
 
 def check(ticket: Ticket, task: Task, recipe: Recipe) -> None:
