@@ -178,7 +178,7 @@ def test_a_network_without_them_is_refused():
 
 
 def test_another_task_is_refused(sparse: Ticket):
-    with pytest.raises(Refused, match="Transplant the ticket first"):
+    with pytest.raises(Refused, match="Find one on that task"):
         renorm(sparse, Digits(size=16), RECIPE)
 
 

@@ -201,7 +201,7 @@ def test_a_real_search_ranks_by_validation_accuracy(tmp_path: pathlib.Path):
         ({"maps": (Interpolate(), KeepLast())}, r"keep_last\(\) drops blocks"),
         ({"to": Vgg(depth=11, width=2)}, "another family"),
         ({"to": Mlp(hidden=(5,) * 8)}, "Only the depth may differ"),
-        ({"task": Digits(size=16)}, "Transplant the ticket first"),
+        ({"task": Digits(size=16)}, "Find one on that task"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(settings: dict[str, Any], message: str):

@@ -308,7 +308,7 @@ def test_half_precision_runs_and_keeps_the_mask(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_does_not_belong_together_is_refused():
     ticket = a_ticket(MLP, POINTS)
-    with pytest.raises(Refused, match=r"is a network for interface\(inputs=\(6,\), .*Transplant the ticket first\."):
+    with pytest.raises(Refused, match=r"is a network for interface\(inputs=\(6,\), .*Find one on that task\."):
         train(ticket, Points(inputs=(5,)), Recipe(steps=5, batch=5))
     with pytest.raises(Refused, match=r"starts at step 5; the recipe ends at step 5\. Train longer\.$"):
         train(ticket.rebuilt(step=5), POINTS, Recipe(steps=5, batch=5))
