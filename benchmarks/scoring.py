@@ -1,16 +1,13 @@
 """Global magnitude on a network of 25 M weights, from scores to mask: seconds and extra memory, in a fresh process."""
 
 import json
-import os
-import statistics
-import subprocess
 import sys
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from benchmarks.selection import cost
+from benchmarks.selection import cost, in_a_process, spread
 from tombola.archs.imagenet_resnet import ImageNetResNet
 from tombola.archs.mlp import Mlp
 from tombola.core.layout import Arch, Interface, blank, shapes
@@ -28,10 +25,7 @@ MOST_SECONDS, MOST_SHARE = 1.5, 0.3
 
 def measure(*, threads: int = 2) -> list[str]:
     """Lines of the table: the first cut, which has the bar, and one of a network that was cut before."""
-    words = [sys.executable, "-m", "benchmarks.scoring", str(threads)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = in_a_process("benchmarks.scoring", threads)
     return [line(what, told["weights"], found) for what, found in told["costs"].items()]
 
 
@@ -41,8 +35,7 @@ def line(what: str, weights: int, found: list[tuple[float, float]]) -> str:
     room = MOST_SHARE * weights * 4 / 2**20
     bar = f"{MOST_SECONDS:g} s, {room:.1f} MiB" if what == "dense" else ""
     met = ("met" if max(seconds) <= MOST_SECONDS and extra <= room else "NOT met") if bar else ""
-    spread = f"{statistics.median(seconds):.3f} ({min(seconds):.3f} to {max(seconds):.3f})"
-    return f"| magnitude, {what}, {weights / 1e6:.1f} M weights | {spread} | {extra:.1f} | {bar} | {met} |"
+    return f"| magnitude, {what}, {weights / 1e6:.1f} M weights | {spread(seconds)} | {extra:.1f} | {bar} | {met} |"
 
 
 def costs(threads: int) -> dict[str, object]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,6 +79,19 @@ def _scores(size: int) -> dict[str, Tensor]:
 
 def _joined(scores: Mapping[str, Tensor]) -> Tensor:
     return torch.cat([value.reshape(-1) for value in scores.values()])
+
+
+def in_a_process(module: str, threads: int) -> dict[str, Any]:
+    """What a benchmark's module prints, run by itself with so many threads: its last line, as JSON."""
+    words = [sys.executable, "-m", module, str(threads)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def spread(seconds: list[float]) -> str:
+    """The median, and the least and the most."""
+    return f"{statistics.median(seconds):.3f} ({min(seconds):.3f} to {max(seconds):.3f})"
 
 
 def cost(way: Callable[[], object]) -> tuple[float, float]:

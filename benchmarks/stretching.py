@@ -1,14 +1,11 @@
 """A ticket of 25 M parameters carried to a deeper network: seconds and extra memory, in a fresh process."""
 
 import json
-import os
-import statistics
-import subprocess
 import sys
 
 import torch
 
-from benchmarks.selection import cost
+from benchmarks.selection import cost, in_a_process, spread
 from tombola.archs.imagenet_resnet import ImageNetResNet
 from tombola.archs.mlp import Mlp
 from tombola.core.layout import Arch, Interface, dense_mask, initial_weights
@@ -26,10 +23,7 @@ MOST_SECONDS, MOST_SHARE = 1.0, 2.0
 
 def measure(*, threads: int = 1) -> list[str]:
     """Lines of the table: the move by itself, and with the digests that its lineage needs."""
-    words = [sys.executable, "-m", "benchmarks.stretching", str(threads)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = in_a_process("benchmarks.stretching", threads)
     return [line(what, told["parameters"], found) for what, found in told["costs"].items()]
 
 
@@ -38,9 +32,8 @@ def line(what: str, parameters: int, found: list[tuple[float, float]]) -> str:
     seconds, extra = [spent for spent, _ in found], max(extra for _, extra in found)
     room = MOST_SHARE * parameters * 4 / 2**20
     met = "met" if max(seconds) <= MOST_SECONDS and extra <= room else "NOT met"
-    spread = f"{statistics.median(seconds):.3f} ({min(seconds):.3f} to {max(seconds):.3f})"
     bar = f"{MOST_SECONDS:g} s, {room:.0f} MiB"
-    return f"| {what}, to {parameters / 1e6:.1f} M parameters | {spread} | {extra:.1f} | {bar} | {met} |"
+    return f"| {what}, to {parameters / 1e6:.1f} M parameters | {spread(seconds)} | {extra:.1f} | {bar} | {met} |"
 
 
 def costs(threads: int) -> dict[str, object]:

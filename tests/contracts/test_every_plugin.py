@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
+from tombola.archs.mlp import Mlp
 from tombola.core import catalogue
 from tombola.core.canon import canonical
 from tombola.core.catalogue import Entry
 from tombola.core.errors import Refused
+from tombola.core.layout import Arch
 from tombola.core.plugin import hints, is_plugin, registration, text_of
 from tombola.core.text import check, parse
 
@@ -74,6 +76,8 @@ def candidates(hint: Any, default: Any) -> Iterator[Any]:
         options = [*near, 1, 2, 3, 5, 8, 14, 32, 64, 0]
     elif hint is float:
         options = [0.25, 0.5, 0.125, 1.5, 3.0, 0.0]
+    elif hint is Arch:
+        options = [Mlp(), Mlp(hidden=(8,))]
     elif hint is str:
         options = ["a", "a/b", "2ep", "cpu", 'it\'s "quoted" \\ 2ep']
     elif hint is bool:

@@ -72,10 +72,10 @@ def planmove(asked: PlanMove) -> int:
 def _places(ticket: Ticket) -> list[tuple[str, dict[str, Any]]]:
     """Stem, stages and head, with the weights that each has and keeps."""
     layout, mask = ticket.arch.layout(), ticket.mask
-    parts = {f"stage {n}": (s.entry, *s.blocks) for n, s in enumerate(layout.stages, start=1)}
+    parts = {f"stage {n}": tuple(filter(None, (s.entry, *s.blocks))) for n, s in enumerate(layout.stages, start=1)}
     places: list[tuple[str, dict[str, Any]]] = []
     for place, names in {"stem": layout.stem, **parts, "head": layout.head}.items():
-        inside = [n for n in mask if n.startswith(tuple(f"{name}." for name in names if name))]
+        inside = [n for n in mask if n.startswith(tuple(f"{name}." for name in names))]
         kept, size = sum(map(mask.kept_in, inside)), sum(mask[name].numel() for name in inside)
         density = kept / size if size else None
         places.append((place, {"blocks": len(names), "kept": kept, "size": size, "density": density}))
@@ -106,9 +106,11 @@ def _map_table(layout: Layout, found: Origins, places: list[dict[str, Any]]) -> 
         before, after, blocks, made = place["before"], place["after"], "", "as it is"
         if 0 < number <= len(found.stages):
             entry = layout.stages[number - 1].entry
-            blocks = str(before["blocks"] - (not entry)), str(after["blocks"] - (not entry))
-            blocks = blocks[0] if blocks[0] == blocks[1] else " -> ".join(blocks)
+            same = before["blocks"] == after["blocks"]
+            blocks = str(before["blocks"]) if same else f"{before['blocks']} -> {after['blocks']}"
             made = " ".join([*["0"] * bool(entry), *("new" if s is None else str(s) for s in place["sources"])])
+        elif found.fresh & {*layout.stem} and not number or found.fresh & {*layout.head} and number:
+            made = "new"
         densities = ["" if one["density"] is None else f"{one['density']:.4f}" for one in (before, after)]
         table.add_row(place["place"], blocks, made or "none", *densities)
     return table
