@@ -30,10 +30,7 @@ def measure(*, sizes: tuple[int, ...] = tuple(BARS), threads: int = 2) -> list[s
     """Lines of the table. The bars are for the threshold; `keep_best` adds the masks, one byte a weight."""
     lines: list[str] = []
     for size in sizes:
-        words = [sys.executable, "-m", "benchmarks.selection", str(size), str(threads)]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
-        for what, found in json.loads(done.stdout.splitlines()[-1]).items():
+        for what, found in in_a_process("benchmarks.selection", threads, str(size)).items():
             lines.append(_line(what, size, [spent for spent, _ in found], max(extra for _, extra in found)))
     return lines
 
@@ -44,8 +41,7 @@ def _line(what: str, size: int, seconds: list[float], extra: float) -> str:
         most, room = BARS[size]
         bar = f"{most:g} s, {room:.0f} MiB"
         met = "met" if max(seconds) <= most and extra <= room else "NOT met"
-    spread = f"{statistics.median(seconds):.3f} ({min(seconds):.3f} to {max(seconds):.3f})"
-    return f"| {what}, {size / 1e6:,.0f} M weights | {spread} | {extra:.0f} | {bar} | {met} |"
+    return f"| {what}, {size / 1e6:,.0f} M weights | {spread(seconds)} | {extra:.0f} | {bar} | {met} |"
 
 
 def compare(size: int, threads: int) -> dict[str, list[tuple[float, float]]]:
@@ -81,9 +77,9 @@ def _joined(scores: Mapping[str, Tensor]) -> Tensor:
     return torch.cat([value.reshape(-1) for value in scores.values()])
 
 
-def in_a_process(module: str, threads: int) -> dict[str, Any]:
+def in_a_process(module: str, threads: int, *said: str) -> dict[str, Any]:
     """What a benchmark's module prints, run by itself with so many threads: its last line, as JSON."""
-    words = [sys.executable, "-m", module, str(threads)]
+    words = [sys.executable, "-m", module, *said, str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])

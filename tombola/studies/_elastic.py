@@ -98,7 +98,11 @@ def known(what: str, given: tuple[str, ...], words: tuple[str, ...]) -> None:
 
 
 def small(full: Recipe, *, rewind: int) -> Recipe:
-    """An eighth of a recipe's epochs, on 20,000 of CIFAR-10's pictures; drops are where they were."""
+    """An eighth of a recipe's epochs, on 20,000 of CIFAR-10's pictures; drops are at the same parts.
+
+    The rewind point of a study lies between the published epoch (2.6; 0.5 for VGGs) and the published share of the
+    training (1.6 %; 0.3 %): at 157 of 3,140 steps, for VGGs at 31.
+    """
     drops = StepDecay(at=("10ep", "15ep"))
     optimizer = full.optimizer
     return Recipe(steps="20ep", optimizer=optimizer, schedule=drops, rewind=rewind, validation=0.6, evaluate="20ep")

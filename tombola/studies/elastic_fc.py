@@ -78,7 +78,7 @@ class Layers(Bench):
         """As published; small: an eighth of the epochs, on 20,000 pictures."""
         if self.half == "mlp":
             return ElasticMlp(evaluate="10ep")
-        return ElasticVgg(evaluate="40ep") if self.size == "full" else small(ElasticVgg(), rewind=200)
+        return ElasticVgg(evaluate="40ep") if self.size == "full" else small(ElasticVgg(), rewind=31)
 
     @property
     def scope(self) -> Everywhere:
