@@ -1,5 +1,7 @@
 """Cuts that were scored by computing: on another device a few weights fall out otherwise, and that is no forgery."""
 
+import dataclasses
+
 import pytest
 
 from tests.test_verify import ARCH, START, TASK, detail, failed, flipped, forged
@@ -72,3 +74,19 @@ def test_without_the_data_it_is_said_that_nothing_was_scored(
 
 def verify_with(ticket: Ticket) -> Verdict:
     return verify(ticket, parents=[DENSE])
+
+
+@pytest.mark.parametrize("said", [{"step": 1}, {"restart": "fine-tune"}, {"data": "0" * 64}, {"task": "mnist()"}])
+def test_what_is_no_tensor_is_a_forgery(scored: Ticket, said: dict[str, object]):
+    assert "again" in failed(verify_with(forged(scored, **said)))
+
+
+def test_what_is_not_masked_is_a_forgery():
+    rewound = dataclasses.replace(START, rewind=1)  # Else the file alone shows that the weights are not those drawn.
+    trained = train(draw(ARCH, TASK, rewound), TASK, rewound)
+    ticket = cut(trained, Taylor(), density=0.5)
+    assert verify(ticket, parents=[trained]).ok
+    bias = {**ticket.weights, "head.bias": ticket.weights["head.bias"] + 5}
+    dead = {n: v.masked_fill(~ticket.mask[n], 9.0) if n in ticket.mask else v for n, v in ticket.weights.items()}
+    for weights in (bias, dead):
+        assert failed(verify(forged(ticket, weights=weights), parents=[trained])) == {"again"}

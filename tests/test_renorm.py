@@ -237,6 +237,9 @@ def test_other_weights_or_another_mask_are_a_forgery(sparse: Ticket):
     made = renorm(sparse, TASK, RECIPE, batches=2)
     assert failed(verify(altered(made, "head.bias", 1.0001), parents=[sparse])) == {"again", "untouched"}
     assert "untouched" in failed(verify(forged(made, mask=~made.mask), parents=[sparse]))
+    for said in ({"step": 1}, {"restart": "fine-tune"}, {"task": "mnist()"}):
+        verdict = verify(forged(made, **said), parents=[sparse])
+        assert failed(verdict) == {"again"} and "what is not a tensor" in detail(verdict, "again: renorm")
 
 
 def test_without_the_data_it_is_said(sparse: Ticket, monkeypatch: pytest.MonkeyPatch):

@@ -95,9 +95,11 @@ def _copied(event: Event, move: Copying, ticket: Ticket, result: Ticket) -> Chec
     masks, weights = move.copied(ticket.arch, ticket.io)
     own, before = result.weights, ticket.weights
     whole = result.holding == ticket.holding == "all"
-    odd = [n for n, came in masks.items() if n in result.mask and not torch.equal(result.mask[n], ticket.mask[came])]
+    both = {n: came for n, came in masks.items() if n in result.mask and came in ticket.mask}
+    odd = [n for n, came in both.items() if not torch.equal(result.mask[n], ticket.mask[came])]
     for name, came in weights.items():
-        alive = ... if whole or name not in result.mask else result.mask[name] & ticket.mask[came]
+        masked = name in result.mask and came in ticket.mask
+        alive = result.mask[name] & ticket.mask[came] if masked and not whole else ...
         if not same_bits(own[name][alive], before[came][alive]):
             odd.append(name)
     new = [name for name in own if name not in weights or (name in result.mask and name not in masks)]
@@ -119,8 +121,9 @@ def _untouched(event: Event, ticket: Ticket, result: Ticket) -> Check:
 def _close(event: Event, made: Ticket, result: Ticket) -> Check:
     """Whether statistics are those of then but for rounding, measured in standard deviations."""
     then, here = result.weights, made.weights
-    odd = [name for name in then if not (name in here and _alike(name, then, here))]
-    said = f"{event.call} gives something else now: '{odd[0]}'" if odd else "the same but for rounding, gathered here"
+    odd = [f"'{name}'" for name in then if not (name in here and _alike(name, then, here))]
+    odd += [] if made.rebuilt(weights=then).digest == result.digest else ["what is not a tensor"]
+    said = f"{event.call} gives something else now: {odd[0]}" if odd else "the same but for rounding, gathered here"
     return Check(f"again: {event.key}", not odd, said)
 
 
@@ -157,6 +160,14 @@ def _missing_data(event: Event, arguments: Mapping[str, Any]) -> str:
 def _nearly(event: Event, made: Ticket, result: Ticket) -> Check:
     """Whether as many live as then, and nearly the same ones."""
     alike = (made.mask & result.mask).kept
-    held = made.mask.kept == result.mask.kept and alike >= ALIKE * result.mask.kept
+    held = made.mask.kept == result.mask.kept and alike >= ALIKE * result.mask.kept and _rest_is_same(made, result)
     said = f"{alike:,} of {result.mask.kept:,} living weights are the same ones when scored here"
     return Check(f"again: {event.key}", held, said if held else f"{event.call} gives something else now: {said}")
+
+
+def _rest_is_same(made: Ticket, result: Ticket) -> bool:
+    """Whether all but the mask is the same, and the weights that one of two masks has dead."""
+    both = made.mask & result.mask
+    places = {n: ... if made.holding == "all" or n not in both else both[n] for n in made.weights}
+    same = all(same_bits(made.weights[name][at], result.weights[name][at]) for name, at in places.items())
+    return same and made.rebuilt(mask=result.mask, weights=result.weights).digest == result.digest

@@ -153,6 +153,23 @@ def test_the_mappings_of_the_paper_on_chains(source: str, target: str, text: str
     assert move.maps(parse("arch", source), IO) == tuple(map(numbers, stages.split()))
 
 
+@pytest.mark.parametrize(
+    ("have", "text", "sources"),
+    [
+        (3, "interpolate(extra='last')", (1, 2, 2, 3, 3)),
+        (5, "interpolate()", (1, 1, 2, 2, 3, 3, 4, 4, 5, 5)),
+        (3, "interpolate()", (1, 1, 1, 1, 2, 2, 2, 3, 3, 3)),
+        (5, "keep_first()", (1, 2, 3)),
+        (10, "keep_first()", (1, 2, 3)),
+        (10, "keep_first()", (1, 2, 3, 4, 5)),
+    ],
+)
+def test_the_mappings_of_the_code_on_mobilenet(have: int, text: str, sources: tuple[int, ...]):
+    source, target = (parse("arch", f"mobilenet(repeats={units})") for units in (have, len(sources)))
+    found = Stretch(to=target, by=parse("depth_map", text)).maps(source, IO)
+    assert sorted(found, key=len)[-1] == sources and max(len(other) for other in sorted(found, key=len)[:-1]) <= 1
+
+
 def test_squeeze_keeps_the_first():
     deep, flat = parse("arch", "resnet(depth=56)"), parse("arch", "resnet(depth=32)")
     assert Squeeze(to=flat).maps(deep, IO) == ((1, 2, 3, 4),) * 3
@@ -214,7 +231,7 @@ def test_a_stage_of_the_same_depth_stays_as_it_is(text: str):
         ("append()", 4, 2, "squeeze"),
         ("keep_first()", 2, 4, r"keep_first\(\) drops blocks, and stage 2 has 2 of them and is to have 4. .*stretch"),
         ("interpolate(blocks=(5,))", 4, 8, "stage 2 has blocks 1 to 4, and no block 5"),
-        ("interpolate(blocks=(0, 1))", 4, 8, "block 0 of stage 2 is its entry, which may change shape"),
+        ("interpolate(blocks=(0, 1))", 4, 8, "block 0 of stage 2 is the entry, where there is one"),
         ("interpolate(blocks=(2, 1))", 4, 8, "blocks 2, 1 are not in their order"),
         ("interpolate(blocks=(1, 1))", 4, 8, "not in their order, each once"),
         ("append_group(blocks=(1, 3))", 4, 8, "blocks 1, 3 do not follow one another"),
@@ -223,12 +240,12 @@ def test_a_stage_of_the_same_depth_stays_as_it_is(text: str):
         ("keep(blocks=(1,))", 4, 2, "leaves block 2 of stage 2 unfilled: it is to have 2 blocks, not 1"),
         ("keep(blocks=(1, 2, 3))", 4, 2, "names 3 blocks for stage 2, which is to have 2"),
         ("explicit(blocks=((1, 1),))", 1, 3, "leaves block 3 of stage 2 unfilled"),
-        ("explicit(blocks=((0, 1),))", 1, 2, "block 0 of stage 2 is its entry"),
+        ("explicit(blocks=((0, 1),))", 1, 2, "block 0 of stage 2 is the entry"),
         ("explicit(blocks=((1,), (1,), (1,)))", 2, 2, "leaves block 2 of stage 2 unfilled"),
         ("pairs(text='1:1,2;2:2')", 2, 2, "fills block 2 of stage 2 twice, from 1 and 2"),
         ("pairs(text='1:1,3')", 1, 2, "stage 2 of the target has 2 blocks, and none is number 3"),
         ("pairs(text='1:0,1')", 1, 2, "place 0 of stage 2 is its entry, which only block 0 goes to"),
-        ("pairs(text='0:1')", 1, 2, "block 0 of stage 2 is its entry"),
+        ("pairs(text='0:1')", 1, 2, "block 0 of stage 2 is the entry"),
         ("pairs(text='1:one')", 1, 2, "cannot read '1:one'. Write source:place,place"),
     ],
 )

@@ -1,5 +1,6 @@
 """Variants and controls of stretch: each changes what it says, and nothing else."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.moves.test_contract import bits
 from tests.moves.test_stretch import IO, made
 from tests.test_verify import failed, forged
 from tombola.archs.mlp import Mlp
+from tombola.archs.mobilenet import MobileNet
 from tombola.archs.resnet import ResNet
 from tombola.archs.vgg import Vgg
 from tombola.core.errors import Refused
@@ -117,7 +119,7 @@ def test_divided_branches_halve_what_copies_add(ticket: Ticket):
 
 
 def test_what_cannot_be_divided():
-    for arch, block in ((Vgg(), "stages.2.1"), (Mlp(hidden=(4, 4)), "stages.0.1")):
+    for arch, block in ((Vgg(), "stages.2.1"), (Mlp(hidden=(4, 4)), "stages.0.1"), (MobileNet(), "stages.4.1")):
         with pytest.raises(Refused, match="adds to no residual stream"):
             branch_ends(arch.layout(), block)
     with pytest.raises(Refused, match="has no scale"):
@@ -168,3 +170,31 @@ def test_what_options_leave_alone_is_proved(ticket: Ticket, options: str, same: 
     assert said.ok and said.detail.startswith(f"{same} of {len(moved.weights)} tensors"), said
     assert len(moved.weights) == 164
     assert verify(moved, parents=[ticket]).ok and verify(moved.alive(), parents=[ticket, moved]).ok
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("carried=weights, copies=permuted", "copies='permuted' changes what carried='weights' does not carry"),
+        ("carried=mask, copies=fresh", "copies='fresh' changes what carried='mask'"),
+        ("carried=mask, noise=0.5", "noise changes what carried='mask'"),
+        ("carried=mask, scale=divided", "scale='divided' changes what carried='mask'"),
+        ("copies=fresh, noise=0.5", "noise changes what copies='fresh'"),
+    ],
+)
+def test_options_that_would_do_nothing(options: str, message: str):
+    with pytest.raises(Refused, match=message):
+        parse("move", f"stretch(to={TARGET}, {options})")
+
+
+def test_a_mask_on_new_weights_restarts_with_the_whole_schedule(ticket: Ticket):
+    tuned = dataclasses.replace(ticket.alive(), restart="fine-tune")
+    moved = tuned | Stretch(to=TARGET, carried="mask")
+    assert (moved.restart, moved.holding) == ("weights", "all")
+    assert (tuned | Stretch(to=TARGET)).restart == "fine-tune"
+
+
+def test_a_mask_of_more_tensors_is_a_forgery_and_no_crash(ticket: Ticket, plain: Ticket):
+    everything = {n: torch.ones(v.shape, dtype=torch.bool) for n, v in plain.module().named_parameters()}
+    mask = Mask({name: plain.mask[name] if name in plain.mask else alive for name, alive in everything.items()})
+    assert "again" in failed(verify(forged(plain, mask=mask), parents=[ticket]))

@@ -53,6 +53,21 @@ def test_cells_and_lines_that_mix_runs_are_named():
     assert cautions(findings(rows, tables=apart[0], figures=apart[1])) == ()
 
 
+def test_a_label_that_says_where_a_point_lies_mixes_nothing():
+    rows = [
+        ({"seed": seed, "name": "a", "at": at}, {"x": at + 1e-4 * seed, "y": 1.0})
+        for seed in (0, 1)
+        for at in (1.0, 2.0)
+    ]
+    curve = Curve(x="x", y="y", by="name")
+    shown = {"figures": (curve,), "tables": (Pivot(lines="name", columns="at", of="y"),)}
+    assert cautions(findings(rows, **shown)) == ()
+    apart = [
+        ({**labels, "name": "a", "at": at}, {**numbers, "x": 1.0}) for labels, numbers in rows[:1] for at in (1.0, 2.0)
+    ]
+    assert "differ in at" in cautions(findings(apart, **shown))[0]
+
+
 def test_what_shows_nothing_says_why():
     shown = {"figures": (Curve(x="xx", y="y", by="name"),), "tables": (Pivot(lines="level", columns="name", of="z"),)}
     assert cautions(findings(ladder(), **shown)) == (

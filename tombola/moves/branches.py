@@ -7,8 +7,9 @@ from tombola.core.layout import Layout
 def branch_ends(layout: Layout, block: str) -> tuple[str, ...]:
     """The parameters of a block whose values scale what it adds to the stream.
 
-    The stream is the permutation that the block shares with what comes before it and behind it. Where the last layer of
-    the branch is normalised, its scale and shift count, for the weights before it would be normalised away.
+    The stream is the permutation that the block reads and writes, and that a layer outside of it reads too. Where the
+    last layer of the branch is normalised, its scale and shift count, for the weights before it would be normalised
+    away.
 
     Raises:
         Refused: If the block adds to no stream, or has nothing that could be scaled.
@@ -19,7 +20,7 @@ def branch_ends(layout: Layout, block: str) -> tuple[str, ...]:
         ('stages.1.1.bn2.weight', 'stages.1.1.bn2.bias')
     """
     inside = {name: axes for name, axes in layout.axes.items() if name.startswith(f"{block}.")}
-    outside = {axis for name, axes in layout.axes.items() if name not in inside for axis in axes if axis}
+    outside = {axes[1] for name, axes in layout.axes.items() if name not in inside and len(axes) > 1 and axes[1]}
     written = [name for name, axes in inside.items() if axes and axes[0] and axes[0] in outside]
     read = {axes[1] for axes in inside.values() if len(axes) > 1}
     stream = [name for name in written if layout.axes[name][0] in read]

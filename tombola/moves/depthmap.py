@@ -23,6 +23,16 @@ class DepthMap(Protocol):
         ...
 
 
+@runtime_checkable
+class Listed(Protocol):
+    """A depth map that is written out, stage by stage."""
+
+    @property
+    def lists(self) -> int:
+        """How many stages it speaks of; 1 is for all."""
+        ...
+
+
 def check_blocks(rule: object, blocks: Sequence[int], have: int, stage: int) -> None:
     """Whether blocks are numbered as those of a stage are.
 
@@ -31,8 +41,8 @@ def check_blocks(rule: object, blocks: Sequence[int], have: int, stage: int) -> 
     """
     if 0 in blocks:
         raise Refused(
-            f"{rule}: block 0 of stage {stage} is its entry, which may change shape (it down-samples): it is carried "
-            "by itself and is no copy of another. Blocks count from 1."
+            f"{rule}: block 0 of stage {stage} is the entry, where there is one, which may change shape (it "
+            "down-samples): it is carried by itself and is no copy of another. Blocks count from 1."
         )
     if strange := [block for block in blocks if not 1 <= block <= have]:
         raise Refused(f"{rule}: stage {stage} has blocks 1 to {have}, and no block {strange[0]}.")

@@ -38,7 +38,8 @@ class Explicit:
 class Pairs:
     """The notation of the code of Chen et al. 2021: '0:0;1:1,2;2:3,4' sends block 1 to places 1 and 2, and so on.
 
-    Stages are divided by "|"; one is for all. 0 is the entry, which goes to 0 or is left out. Places that are not named
+    Stages are divided by "|"; one is for all. 0 is the entry, which goes to 0 or is left out; in a stage without an
+    entry blocks count from 1 all the same, where that code has them from 0 (its MobileNets). Places that are not named
     stay unfilled, and must be said to begin afresh.
 
     Example:

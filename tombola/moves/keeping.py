@@ -55,9 +55,9 @@ class Keep:
     def __call__(self, have: int, want: int, stage: int) -> Sources:
         """The blocks as they are named."""
         every = _shallower(self, have, want, stage)
+        check_blocks(self, self.blocks, have, stage)
         if have == want:
             return tuple(every)
-        check_blocks(self, self.blocks, have, stage)
         if list(self.blocks) != sorted(set(self.blocks)):
             raise Refused(f"{self}: the blocks are not in their order, each once. To change the order, use explicit().")
         check_count(self, len(self.blocks), want, stage)

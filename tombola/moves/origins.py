@@ -10,7 +10,7 @@ from tombola.core.errors import Refused, unknown
 from tombola.core.expected import State, expected
 from tombola.core.layout import Arch, Interface, Layout, Stage, blank
 from tombola.core.plugin import registration_of
-from tombola.moves.depthmap import DepthMap, Sources
+from tombola.moves.depthmap import DepthMap, Listed, Sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,14 +74,20 @@ def origins(source: Arch, to: Arch, io: Interface, rule: DepthMap, fresh: tuple[
             f"a {registration_of(source).name} of another depth."
         )
     here, there = source.layout(), to.layout()
-    if len(here.stages) != len(there.stages) or (here.stem, here.head) != (there.stem, there.head):
+    if len(here.stages) != len(there.stages):
         raise Refused(
             f"{source} has {len(here.stages)} stages and {to} has {len(there.stages)}: a map of depths joins stage to "
             "stage. Give both as many."
         )
-    if (lists := getattr(rule, "lists", 1)) not in (1, len(there.stages)):
+    for what, own, wanted in (("stem", here.stem, there.stem), ("head", here.head, there.head)):
+        if own != wanted:
+            raise Refused(
+                f"the {what} of {source} is {', '.join(own) or 'none'}, that of {to} {', '.join(wanted) or 'none'}. "
+                "Only the depth may differ: give a target whose other parts are the same."
+            )
+    if isinstance(rule, Listed) and rule.lists not in (1, len(there.stages)):
         raise Refused(
-            f"{rule} has {lists} lists, and {to} has {len(there.stages)} stages. Give one a stage, or one for all."
+            f"{rule} has {rule.lists} lists, and {to} has {len(there.stages)} stages. Give one a stage, or one for all."
         )
     parts: dict[str, str] = {name: name for name in there.stem}
     stages: list[Sources] = []
@@ -137,9 +143,9 @@ def _check_options(source: Arch, to: Arch) -> None:
 
 
 def _mapped(own: Stage, wanted: Stage, rule: DepthMap, number: int) -> Sources:
-    """The numbers of a stage's blocks; a rule is asked where there are blocks on both sides."""
+    """The numbers of a stage's blocks; where there are none to copy a rule is asked only if it speaks of that stage."""
     have, want = len(own.blocks), len(wanted.blocks)
-    if not have:
+    if not have and (want or not isinstance(rule, Listed) or rule.lists == 1):
         return (None,) * want
     found = tuple(rule(have, want, number))
     if len(found) != want or any(block is not None and not 1 <= block <= have for block in found):

@@ -61,6 +61,16 @@ class Stretch:
     def __post_init__(self) -> None:
         if not 0 <= self.noise < float("inf"):
             raise Refused(f"noise is {self.noise}. It is a multiple of a standard deviation: 0 or more.")
+        redrawn = self.carried == "mask"
+        idle = {
+            "copies='permuted'": self.copies == "permuted" and self.carried == "weights",
+            "copies='fresh'": self.copies == "fresh" and redrawn,
+            "noise": self.noise > 0 and (redrawn or self.copies == "fresh"),
+            "scale='divided'": self.scale == "divided" and redrawn,
+        }
+        for option in (name for name, given in idle.items() if given):
+            other = f"carried={self.carried!r}" if self.carried != "both" else "copies='fresh'"
+            raise Refused(f"stretch: {option} changes what {other} does not carry. Leave one of them out.")
 
     def __call__(self, ticket: Ticket) -> Ticket:
         """The ticket of the target."""
@@ -69,6 +79,8 @@ class Stretch:
         found = self.origins(ticket.arch, ticket.io)
         mask = self._mask(ticket, found)
         weights = self._weights(ticket, found, mask)
+        if self.carried == "mask":
+            return ticket.rebuilt(arch=self.to, mask=mask, weights=weights, restart="weights", holding="all")
         if ticket.holding == "all" and self.values == "rewound":
             return ticket.rebuilt(arch=self.to, mask=mask, weights=weights)
         alive = {name: mask.living(name, value) if name in mask else value for name, value in weights.items()}

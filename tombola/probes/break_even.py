@@ -15,8 +15,8 @@ def break_even(
     """The number of targets from which on carrying one ticket costs less than the rival on each of them.
 
     The search for the ticket is paid once, `carried` once for each target; the rival's training and its own search for
-    each target. So with search S, carried c and rival r it is the least whole n with S + n c <= n r; infinite if the
-    rival costs no more than a carried ticket. It is told in epochs, operations of both conventions, and seconds, each
+    each target. So with search S, carried c and rival r it is the least whole n with S + n c <= n r; infinite if there
+    is none. It is told in epochs, operations of both conventions, and seconds, each
     as `targets_...`; the targets are taken to be like this one. Costs are those of `price`.
 
     Args:

@@ -6,7 +6,7 @@ from tombola.report.curves import drawn
 from tombola.report.declared import Curve, Pivot
 from tombola.report.environments import beneath, environments
 from tombola.report.findings import Findings, Measured, Missing
-from tombola.report.gather import varying
+from tombola.report.gather import value_of, varying
 from tombola.report.judge import judge
 from tombola.report.match import why_no_number, why_none
 from tombola.report.pivots import lay_out
@@ -75,11 +75,12 @@ def _mixed(findings: Findings) -> Iterable[str]:
 
 
 def _apart(rows: Sequence[Measured], curve: Curve, same: Sequence[str]) -> list[str]:
-    """The labels that differ between rows of one line although they are at the same x."""
+    """The labels that differ between rows of one line although they are at the same x, in two digits."""
     found: set[str] = set()
     places: dict[object, list[Measured]] = {}
     for row in rows:
-        places.setdefault((row.labels.get("level"), row.labels.get(curve.x)), []).append(row)
+        x = value_of(row, curve.x)
+        places.setdefault((row.labels.get("level"), x if x is None else f"{x:.2g}"), []).append(row)
     for inside in places.values():
         found.update(varying(inside, without=same))
     return sorted(found)

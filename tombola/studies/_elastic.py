@@ -58,9 +58,9 @@ class Bench:
         recipe = recipe or self.recipe
         return defer(train, ticket=ticket, task=self.task, recipe=recipe, seeds=Seeds(self.seed))
 
-    def equalized(self, ticket: Any, density: float) -> Any:
-        """A carried ticket at the density of the target's own."""
-        return defer(carry, ticket=ticket, by=Equalize(density=density, exclude=self.scope.exclude))
+    def equalized(self, ticket: Any, density: float, **options: Any) -> Any:
+        """A carried ticket at the density of the target's own, but for the few weights that rounding takes there."""
+        return defer(carry, ticket=ticket, by=Equalize(density=density, exclude=self.scope.exclude, **options))
 
     def early(self, ticket: Any, criterion: str, density: float, scope: Any = None) -> Any:
         """A ticket that is cut at its rewind point."""

@@ -59,6 +59,7 @@ FINE = 0.01
 """The rate of fine-tuning: a tenth of the highest."""
 MOST_LONGER = 5.0
 """As long as the longest trainings of Evci et al. 2020 (RigL)."""
+LONGER_TITLE = "Trained 1 / density times as long, at most five times"
 DENSE = {"name": "dense", "arm": "found"}
 MOMENTS = {
     "before": "Pruned before training",
@@ -250,26 +251,22 @@ def figures(*, tune: str) -> Iterator[Curve]:
         yield Curve(by="name", where={"arm": "found", "moment": moment}, baseline=DENSE, title=title)
 
 
-def tables(*, tune: str) -> Iterator[Pivot]:
+def tables(*, tune: str, arms: tuple[str, ...]) -> Iterator[Pivot]:
     """The leaderboard at equal epochs of the last training, with controls, trained for longer, and prices."""
     if tune == "yes":
         yield Pivot(lines="name", columns="tried", of="validation_accuracy", title="Validation accuracy of the tries")
         return
     yield Pivot(lines="name", columns="at", where={"arm": "found"}, title="Equal epochs: every method", verdicts="hide")
-    yield Pivot(
-        lines="name",
-        columns="at",
-        where={"arm": "longer"},
-        title="Trained 1 / density times as long, at most five times",
-        verdicts="hide",
-    )
-    for arm in CONTROLS:
-        yield Pivot(lines="name", columns="at", where={"arm": arm}, title=f"The same counts, {arm}", verdicts="hide")
+    for arm in [arm for arm in (*CONTROLS, "longer") if arm in arms]:
+        title = LONGER_TITLE if arm == "longer" else f"The same counts, {arm}"
+        yield Pivot(lines="name", columns="at", where={"arm": arm}, title=title, verdicts="hide")
     prices = {"where": {"probe": "price"}, "lines": "name", "columns": "at", "verdicts": "hide", "beside": ()}
     yield Pivot(of="total_epochs", title="Epochs, the search among them", **prices)
     yield Pivot(of="dense_trainings_flops_sparse", title="Operations, in dense trainings (sparse convention)", **prices)
     yield Pivot(of="total_seconds", title="Seconds, the search among them", **prices)
-    drawn_out = {**prices, "where": {"probe": "price, longer"}}
-    yield Pivot(of="total_flops_sparse", title="Operations of the longer trainings (sparse convention)", **drawn_out)
+    if "longer" in arms:
+        drawn_out = {**prices, "where": {"probe": "price, longer"}}
+        title = "Operations of the longer trainings (sparse convention)"
+        yield Pivot(of="total_flops_sparse", title=title, **drawn_out)
     linked = {**prices, "where": {"probe": "connectivity"}}
     yield Pivot(of="effective_density", title="Density without disconnected weights", **linked)
