@@ -17,6 +17,7 @@ from benchmarks import (
     selection,
     stretching,
     studies,
+    texts,
     throughput,
     ticket_file,
 )
@@ -41,6 +42,10 @@ TABLES: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "rewiring": (
         "A change of the mask, in processor time of one thread, beside the training until the next one.",
         lambda: ratios(rewiring.measure()),
+    ),
+    "texts": (
+        "A text CNN on reviews of books, batch 32, in processor time of one thread.",
+        lambda: ratios(texts.measure()),
     ),
     "throughput": (
         "Ours beside the usual loader; ResNet-20 in wall time of whole processes, LeNet in processor time.",

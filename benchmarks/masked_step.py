@@ -10,10 +10,11 @@ from benchmarks.interleave import Ratio, interleave, ratio_of
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
 from tombola.core.machine import Machine
+from tombola.core.noise import dropouts, stir
 from tombola.core.seeds import Seeds
 from tombola.core.ticket import Ticket
 from tombola.find import draw
-from tombola.prune import prune
+from tombola.prune import Everywhere, Scope, prune
 from tombola.study.step import Context
 from tombola.tasks.cifar import Cifar100Subset
 from tombola.tasks.mnist import Mnist
@@ -35,7 +36,9 @@ def measure() -> list[Ratio]:
     ]
 
 
-def pair(name: str, arch: Any, task: Any, recipe: Recipe, *, steps: int, bar: float) -> Ratio:
+def pair(
+    name: str, arch: Any, task: Any, recipe: Recipe, *, steps: int, bar: float, scope: Scope = Everywhere()
+) -> Ratio:
     """Our loop on a ticket of density 0.1 against a bare loop on the dense network, so many steps at a time.
 
     Both are built anew for every round: where their tensors happen to lie in memory changes the ratio by several
@@ -44,17 +47,17 @@ def pair(name: str, arch: Any, task: Any, recipe: Recipe, *, steps: int, bar: fl
     recipe = recipe.in_steps(task)
     found: list[float] = []
     for _ in range(BUILT):
-        dense, sparse = tickets(arch, task, recipe)
+        dense, sparse = tickets(arch, task, recipe, scope=scope)
         ways = ours(sparse, task, recipe, steps=steps), bare(dense, task, recipe, steps)
         found.append(interleave(name, *ways, rounds=3, bar=bar).ratio)
     return ratio_of(name, found, bar=bar)
 
 
-def tickets(arch: Any, task: Any, recipe: Recipe) -> tuple[Ticket, Ticket]:
+def tickets(arch: Any, task: Any, recipe: Recipe, *, scope: Scope = Everywhere()) -> tuple[Ticket, Ticket]:
     """A drawn ticket, dense, and with a tenth of its weights."""
     dense = draw(arch, task, recipe, SEEDS)
     scores = {name: dense.weights[name].abs() for name in dense.mask}
-    return dense, dense.rebuilt(mask=prune(dense.mask, scores, density=DENSITY))
+    return dense, dense.rebuilt(mask=prune(dense.mask, scores, density=DENSITY, scope=scope))
 
 
 def ours(
@@ -71,13 +74,14 @@ def bare(dense: Any, task: Any, recipe: Recipe, steps: int) -> Callable[[], None
     net = dense.module().train()
     if len(dense.io.inputs) == 3:
         net = net.to(memory_format=torch.channels_last)
-    optimizer = recipe.optimizer.make(net.parameters())
+    optimizer, layers = recipe.optimizer.make(net.parameters()), dropouts(net)
     done = 0
 
     def loop() -> None:
         nonlocal done
         for step in range(done, done + steps):
             inputs, targets = task.batch(step, seeds=SEEDS, size=recipe.batch, holdout=recipe.holdout)
+            stir(layers, SEEDS, step)
             loss = functional.cross_entropy(net(inputs), targets)
             optimizer.zero_grad()
             loss.backward()

@@ -26,11 +26,12 @@ from tombola.study.deferred import Deferred
 from tombola.study.step import Context, now, step
 from tombola.train import fleet
 from tombola.train.cost import cost_of
+from tombola.train.device import threads
 from tombola.train.examples import Examples
 from tombola.train.loop import train
 from tombola.train.network import Network
 from tombola.train.recipe import Recipe
-from tombola.train.run import Run, check_fit, threads
+from tombola.train.run import Run, check_fit
 from tombola.train.trained import Trained
 
 

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 
+from tombola.align import TENSORS, align
 from tombola.core.call import Call
 from tombola.core.canon import Keyed
 from tombola.core.errors import Refused, UnknownName
@@ -12,17 +13,19 @@ from tombola.core.text import parse_call
 from tombola.core.ticket import RESTARTS
 from tombola.find import carry, cut, cut_early, draw
 from tombola.merge import HOWS, VALUES, merge
+from tombola.moves.permuting import SCALES
 from tombola.renorm import renorm
 from tombola.study.step import Step
 from tombola.train.loop import train
 
-STEPS: Mapping[str, Step] = {one.name: one for one in (draw, train, cut, cut_early, carry, merge, renorm)}
+STEPS: Mapping[str, Step] = {one.name: one for one in (draw, train, cut, cut_early, carry, merge, renorm, align)}
 ALIVE = "alive"
 _TAKES = {name: one.signature.parameters for name, one in STEPS.items()} | {
     ALIVE: {"ticket": inspect.Parameter("ticket", inspect.Parameter.KEYWORD_ONLY)}
 }
 _KINDS = {n: n for n in ("arch", "task", "recipe", "seeds", "criterion", "scope")} | {"by": "move"}
-_WORDS = {"restart": RESTARTS, "how": HOWS, "values": VALUES}
+_WORDS = {"restart": RESTARTS, "how": HOWS, "values": VALUES, "tensors": TENSORS, "scale": SCALES}
+_TRAINED = ("trained", "source", "target")
 
 
 def recalled(event: Event) -> Call:
@@ -43,8 +46,8 @@ def recalled(event: Event) -> Call:
     for n, value in arguments.items():
         if n in _KINDS:
             fits = is_plugin(value) and registration_of(value).kind == _KINDS[n]
-        elif n in ("ticket", "trained"):
-            fits = _stands_for(value, trained=n == "trained")
+        elif n in ("ticket", "onto", *_TRAINED):
+            fits = _stands_for(value, trained=n in _TRAINED)
         elif n == "tickets":
             fits = isinstance(value, tuple) and all(_stands_for(one, trained=False) for one in value)
         else:

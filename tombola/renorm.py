@@ -17,10 +17,11 @@ from tombola.core.task import Task
 from tombola.core.ticket import Ticket
 from tombola.study.step import Context, step
 from tombola.train import bfloat
+from tombola.train.device import device_clock, threads
 from tombola.train.examples import Examples
 from tombola.train.flops import flops
 from tombola.train.recipe import Recipe
-from tombola.train.run import check_fit, device_clock, threads
+from tombola.train.run import check_fit
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 

@@ -136,7 +136,7 @@ def _counted(ticket: Ticket) -> Check | None:
         scope = call.arguments.get("scope", Everywhere())
         if call.function == "train" and call.arguments["recipe"].rewire != Static():
             return None
-        changed = call.function in ("carry", "merge")
+        changed = call.function in ("carry", "merge", "align")
         if changed or not isinstance(scope, Everywhere | Erk | Igq) or scope.tensors != "prunable":
             return None
         if call.function in CUTS:
@@ -148,7 +148,7 @@ def _counted(ticket: Ticket) -> Check | None:
 def _redrawn(ticket: Ticket) -> Check | None:
     """Whether survivors are, bit for bit, the initial weights that the lineage's seed draws, where they must be."""
     name, functions = "survivors are the drawn weights", [event.function for event in ticket.lineage]
-    changed = {"carry", "merge", "renorm"} & set(functions)
+    changed = {"carry", "merge", "renorm", "align"} & set(functions)
     if "draw" not in functions or changed or ticket.restart != "weights" or ticket.step:
         return None
     arguments = recalled(ticket.lineage.events[functions.index("draw")]).arguments

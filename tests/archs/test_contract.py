@@ -1,6 +1,7 @@
 """What every network must keep to: each one in the catalogue, and small ones that reach every branch."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -36,6 +37,9 @@ EXAMPLES = [
     "vit(patch=8, depth=3, width=12, heads=3, pool='token')",
     "vit(depth=2, width=8, heads=1, norm='after', init='kaiming_uniform')",
     "vit(patch=8, depth=2, width=8, heads=4, pool='token', norm='after')",
+    "textcnn(width=6, channels=5, hidden=0, heights=(2, 3), init='kaiming_normal')",
+    "textcnn(width=6, channels=5, hidden=7, padding='seen', around='own', dropped='pooled', unknown='zero')",
+    "text_encoder(depth=3, width=8, heads=2, pool='first', norm='after', init='kaiming_uniform')",
 ]
 DEFAULTS = [f"{e.name}()" for e in catalogue.entries("arch") if all(default for _, default in e.fields)]
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -47,7 +51,21 @@ def arch(request: pytest.FixtureRequest) -> Arch:
     return parse("arch", request.param)
 
 
+@pytest.fixture
+def io(arch: Arch, images: Interface) -> Interface:
+    """What a network reads: pictures, or texts of tokens."""
+    try:
+        arch.build(images)
+    except Refused:
+        return Interface(inputs=(16,), classes=7, tokens=30)
+    return images
+
+
 def inputs(io: Interface, batch: int = 3, seed: int = 0) -> Tensor:
+    if io.tokens:  # Of several lengths, with padding behind them.
+        rows = np.random.default_rng(seed).integers(1, io.tokens, size=(batch, *io.inputs))
+        rows[np.arange(io.inputs[0]) >= io.inputs[0] - np.arange(batch)[:, None] % 5] = 0
+        return torch.from_numpy(rows)
     return torch.from_numpy(np.random.default_rng(seed).normal(size=(batch, *io.inputs)).astype(np.float32))
 
 
@@ -60,8 +78,8 @@ def test_text_round_trip(arch: Arch):
     assert parse("arch", str(arch)) == arch
 
 
-def test_parts_exist_are_disjoint_and_cover_everything(arch: Arch, images: Interface):
-    net = blank(arch, images)
+def test_parts_exist_are_disjoint_and_cover_everything(arch: Arch, io: Interface):
+    net = blank(arch, io)
     for part in parts(arch.layout()):
         assert list(net.get_submodule(part).parameters()), part
     for name in net.state_dict():
@@ -69,14 +87,14 @@ def test_parts_exist_are_disjoint_and_cover_everything(arch: Arch, images: Inter
         assert len(owners) == 1, (name, owners)
 
 
-def test_parts_stand_in_the_order_of_the_network(arch: Arch, images: Interface):
-    names = [name for name, _ in blank(arch, images).named_modules()]
+def test_parts_stand_in_the_order_of_the_network(arch: Arch, io: Interface):
+    names = [name for name, _ in blank(arch, io).named_modules()]
     positions = [names.index(part) for part in parts(arch.layout())]
     assert positions == sorted(positions)
 
 
-def test_blocks_of_a_stage_are_alike(arch: Arch, images: Interface):
-    state = shapes(blank(arch, images))
+def test_blocks_of_a_stage_are_alike(arch: Arch, io: Interface):
+    state = shapes(blank(arch, io))
     for stage in arch.layout().stages:
         kinds = [{n.removeprefix(b): s for n, s in state.items() if n.startswith(f"{b}.")} for b in stage.blocks]
         assert all(kind == kinds[0] for kind in kinds)
@@ -90,21 +108,26 @@ def test_head_is_named_alike_in_a_family(name: str):
     assert len(heads) == 1
 
 
-def test_prunable_is_every_conv_and_linear_weight_in_order(arch: Arch, images: Interface):
-    modules = blank(arch, images).named_modules()
-    assert list(arch.layout().prunable) == [f"{name}.weight" for name, m in modules if isinstance(m, WEIGHTED)]
+def test_prunable_is_every_conv_and_linear_weight_in_order(arch: Arch, io: Interface):
+    """And what stands for tokens: most of the weights of a network of texts."""
+
+    def counts(module: nn.Module) -> bool:
+        return isinstance(module, WEIGHTED) or (isinstance(module, nn.Embedding) and module.num_embeddings == io.tokens)
+
+    modules = blank(arch, io).named_modules()
+    assert list(arch.layout().prunable) == [f"{name}.weight" for name, module in modules if counts(module)]
 
 
-def test_axes_name_every_axis_of_every_entry(arch: Arch, images: Interface):
-    state = {name: shape for name, shape in shapes(blank(arch, images)).items() if shape}
+def test_axes_name_every_axis_of_every_entry(arch: Arch, io: Interface):
+    state = {name: shape for name, shape in shapes(blank(arch, io)).items() if shape}
     axes = arch.layout().axes
     assert list(axes) == list(state)
     assert {name: len(groups) for name, groups in axes.items()} == {name: len(shape) for name, shape in state.items()}
 
 
-def test_permutations_leave_the_function_alone(arch: Arch, images: Interface, loaded: Loaded):
-    net = loaded(arch, images, statistics=True).double()
-    x = inputs(images).double()
+def test_permutations_leave_the_function_alone(arch: Arch, io: Interface, loaded: Loaded):
+    net = loaded(arch, io, statistics=True).double()
+    x = inputs(io) if io.tokens else inputs(io).double()
     with torch.no_grad():
         before = net(x)
         permuted, groups = permute(net.state_dict(), arch.layout())
@@ -142,15 +165,15 @@ def permute(state: dict[str, Tensor], layout: Layout, *, only: str = "") -> tupl
     return result, [group for group in orders if lengths[group] > 1]
 
 
-def test_initial_weights_are_a_function_of_names(arch: Arch, images: Interface):
-    first, again, other = (initial_weights(arch, images, "test", seed) for seed in (0, 0, 1))
-    assert list(first) == list(shapes(blank(arch, images)))
+def test_initial_weights_are_a_function_of_names(arch: Arch, io: Interface):
+    first, again, other = (initial_weights(arch, io, "test", seed) for seed in (0, 0, 1))
+    assert list(first) == list(shapes(blank(arch, io)))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert all(not torch.equal(first[name], other[name]) for name in arch.layout().prunable)
 
 
-def test_initial_weights_follow_their_scheme(arch: Arch, images: Interface):
-    state, net = initial_weights(arch, images, "test", 0), blank(arch, images)
+def test_initial_weights_follow_their_scheme(arch: Arch, io: Interface):
+    state, net = initial_weights(arch, io, "test", 0), blank(arch, io)
     for prefix, module in net.named_modules():
         if isinstance(module, WEIGHTED):
             weight = state[f"{prefix}.weight"].double()
@@ -168,8 +191,8 @@ def test_initial_weights_follow_their_scheme(arch: Arch, images: Interface):
                 assert bias.abs().max() <= fan_in**-0.5 and bias.unique().numel() > len(bias) // 2, prefix
 
 
-def test_initial_batch_norm(arch: Arch, images: Interface):
-    state, net = initial_weights(arch, images, "test", 0), blank(arch, images)
+def test_initial_batch_norm(arch: Arch, io: Interface):
+    state, net = initial_weights(arch, io, "test", 0), blank(arch, io)
     for prefix, module in net.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             assert state[f"{prefix}.running_mean"].eq(0).all() and state[f"{prefix}.running_var"].eq(1).all()
@@ -183,47 +206,49 @@ def test_initial_batch_norm(arch: Arch, images: Interface):
                     assert scale.min() >= 0 and scale.max() < 1 and scale.unique().numel() > len(scale) // 2
 
 
-def test_everything_is_in_the_state_dict(arch: Arch, images: Interface, loaded: Loaded):
-    net = loaded(arch, images)
+def test_everything_is_in_the_state_dict(arch: Arch, io: Interface, loaded: Loaded):
+    net = loaded(arch, io)
     tensors = [*net.named_parameters(), *net.named_buffers()]
     assert {name for name, _ in tensors} == set(net.state_dict())
     assert not any(value.is_meta for _, value in tensors)
 
 
-def test_meta_and_real_modules_are_alike(arch: Arch, images: Interface):
-    real = arch.build(images)
-    assert shapes(real) == shapes(blank(arch, images))
+def test_meta_and_real_modules_are_alike(arch: Arch, io: Interface):
+    real = arch.build(io)
+    assert shapes(real) == shapes(blank(arch, io))
     assert not any(value.is_meta for value in real.state_dict().values())
 
 
-def test_outputs(arch: Arch, images: Interface, loaded: Loaded):
-    net, x = loaded(arch, images), inputs(images)
+def test_outputs(arch: Arch, io: Interface, loaded: Loaded):
+    net, x = loaded(arch, io), inputs(io)
     with torch.no_grad():
         out = net(x)
-        assert out.shape == (3, images.classes) and out.isfinite().all()
+        assert out.shape == (3, io.classes) and out.isfinite().all()
         torch.testing.assert_close(net(x[:1]), out[:1], rtol=1e-4, atol=1e-4)
         assert torch.equal(copy.deepcopy(net)(x), out)
+        if io.tokens:
+            return
         last = copy.deepcopy(net).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         torch.testing.assert_close(last(x.contiguous(memory_format=torch.channels_last)), out, rtol=1e-3, atol=1e-4)
 
 
-def test_every_parameter_learns(arch: Arch, images: Interface, loaded: Loaded):
-    net = loaded(arch, images)  # In eval mode: in train mode batch norm takes away the bias before it.
-    F.cross_entropy(net(inputs(images, batch=8)), torch.arange(8) % images.classes).backward()
+def test_every_parameter_learns(arch: Arch, io: Interface, loaded: Loaded):
+    net = loaded(arch, io)  # In eval mode: in train mode batch norm takes away the bias before it.
+    F.cross_entropy(net(inputs(io, batch=8)), torch.arange(8) % io.classes).backward()
     for name, value in net.named_parameters():
         assert value.grad is not None and value.grad.isfinite().all() and value.grad.abs().max() > 0, name
 
 
-def test_train_mode_moves_statistics(arch: Arch, images: Interface, loaded: Loaded):
-    net = loaded(arch, images).train()
-    assert net(inputs(images)).isfinite().all()
+def test_train_mode_moves_statistics(arch: Arch, io: Interface, loaded: Loaded):
+    net = loaded(arch, io).train()
+    assert net(inputs(io)).isfinite().all()
     for name, value in net.named_buffers():
         assert value.eq(1).all() if name.endswith("num_batches_tracked") else not value.unique().numel() == 1, name
 
 
-def test_asking_for_initial_weights_draws_from_no_global_generator(arch: Arch, images: Interface):
+def test_asking_for_initial_weights_draws_from_no_global_generator(arch: Arch, io: Interface):
     before = torch.get_rng_state()
-    initial_weights(arch, images, "test", 0)
+    initial_weights(arch, io, "test", 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -241,7 +266,7 @@ def test_unknown_field(name: str):
         parse("arch", f"{name}(colour=1)")
 
 
-@pytest.mark.parametrize("shape, classes", [((0, 16, 16), 10), ((3, -1, 16), 10), ((3, 16, 16), 0)])
-def test_meaningless_interfaces(arch: Arch, shape: tuple[int, ...], classes: int):
-    with pytest.raises(Refused, match="empty|number of classes|nothing would be left"):
-        blank(arch, Interface(inputs=shape, classes=classes))
+@pytest.mark.parametrize("shape, classes", [((0, 0, 16), 10), ((3, -1, 16), 10), ((3, 16, 16), 0)])
+def test_meaningless_interfaces(arch: Arch, io: Interface, shape: tuple[int, ...], classes: int):
+    with pytest.raises(Refused, match="empty|number of classes|nothing would be left|filters of"):
+        blank(arch, dataclasses.replace(io, inputs=shape[-2:-1] if io.tokens else shape, classes=classes))

@@ -25,7 +25,9 @@ from tombola.core.catalogue import Entry
 from tombola.core.errors import Refused
 from tombola.core.layout import Arch
 from tombola.core.plugin import hints, is_plugin, registration, text_of
+from tombola.core.task import Task
 from tombola.core.text import check, parse
+from tombola.tasks.digits import Digits
 
 GOLDEN = pathlib.Path(__file__).with_name("golden_defaults.json")
 PIN = ".venv/bin/python tests/contracts/test_every_plugin.py"
@@ -78,6 +80,8 @@ def candidates(hint: Any, default: Any) -> Iterator[Any]:
         options = [0.25, 0.5, 0.125, 1.5, 3.0, 0.0]
     elif hint is Arch:
         options = [Mlp(), Mlp(hidden=(8,))]
+    elif hint is Task:
+        options = [Digits(), Digits(channels=3)]
     elif hint is str:
         options = ["a", "a/b", "2ep", "cpu", 'it\'s "quoted" \\ 2ep']
     elif hint is bool:

@@ -22,11 +22,12 @@ from tombola.find import carry
 CONTROLS = "tombola.moves.controls"
 IO = Interface(inputs=(1, 8, 8), classes=10)
 ARCHS = (Mlp(hidden=(12, 12, 8)), Conv(layers=2, width=4), ResNet(depth=14, width=4))
-NEEDY = {  # What moves need that have a field without a default: other networks of the ticket's family.
+NEEDY = {  # What moves need that have a field without a default: other networks of the family, another task.
     "equalize": "density=0.25",
     "narrow": "to={slim}",
     "squeeze": "to={shallow}",
     "stretch": "to={deep}",
+    "transplant": "to=digits(), dense=('head.*',)",
     "widen": "to={wide}",
 }
 OTHERS = (  # Those of each of the networks above; a move to one that is not here is left out.

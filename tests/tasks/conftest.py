@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tombola.tasks import images
+from tombola.tasks import images, reweighted, wrapped
 
 
 def forget() -> None:
-    for cached in (images.prepared, images.facts, images.way):
+    for cached in (images.prepared, images.facts, images.way, wrapped.clean, reweighted.rows):
         cached.cache_clear()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,20 +32,22 @@ class EncoderBlock(nn.Module):
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The stream, of shape (batch, positions, width)."""
+    def forward(self, x: Tensor, absent: Tensor | None = None) -> Tensor:
+        """The stream, of shape (batch, positions, width); nobody attends to positions that are `absent`, a mask."""
         if self.order == "before":
-            x = x + self._attended(self.norm1(x))
+            x = x + self._attended(self.norm1(x), absent)
             return x + self._mixed(self.norm2(x))
-        x = self.norm1(x + self._attended(x))
+        x = self.norm1(x + self._attended(x, absent))
         return self.norm2(x + self._mixed(x))
 
-    def _attended(self, x: Tensor) -> Tensor:
+    def _attended(self, x: Tensor, absent: Tensor | None) -> Tensor:
         query, key, value = (
             layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
         )
         # Not by torch's fused kernels: they have no second derivative, and on a GPU their gradients do not repeat.
         scores = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+        if absent is not None:
+            scores = scores.masked_fill(absent[:, None, None], -torch.inf)
         return self.out((scores.softmax(3) @ value).transpose(1, 2).flatten(2))
 
     def _mixed(self, x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ MOST_LAYERS = 1_000
 MOST_PARAMETERS = 1_000_000_000
 
 Axes = dict[str, tuple[str, ...]]
+Reads = Literal["numbers", "tokens"]
 
 
 class ConvNorm(nn.Module):
@@ -91,12 +92,24 @@ def image_shape(arch: object, io: Interface, *, poolings: int = 0) -> tuple[int,
     return channels, height, width
 
 
-def built(arch: object, io: Interface, make: Callable[[], nn.Module]) -> nn.Module:
+def check_tokens(arch: object, io: Interface) -> None:
+    """Refuse inputs that are no row of token numbers."""
+    if not io.tokens or len(io.inputs) != 1:
+        raise Refused(f"{arch} reads texts, as rows of token numbers; {io} are inputs of another kind.")
+
+
+def built(arch: object, io: Interface, make: Callable[[], nn.Module], *, reads: Reads = "numbers") -> nn.Module:
     """The module that `make` makes, after its size was counted without taking memory for it.
 
     Raises:
-        Refused: If the interface has no meaning, or the network more than a thousand million parameters.
+        Refused: If the interface has no meaning or is of another kind, or the network has more than a thousand million
+            parameters.
     """
+    if io.tokens and reads == "numbers":
+        raise Refused(
+            f"{arch} reads inputs that are numbers; tokens are names of words, and {io} has those. Use a network "
+            "with an embedding: textcnn, text_encoder."
+        )
     if min(io.inputs, default=1) < 1:
         raise Refused(f"inputs of shape {io.inputs} are empty. Every axis must have a length of at least 1.")
     between(io.features, 1, MOST_PARAMETERS, what=f"the size of one input of {arch}")

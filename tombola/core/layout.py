@@ -6,13 +6,13 @@ Moves, criteria and probes read a `Layout`; networks and data meet in an `Interf
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from tombola.core.mask import Mask
-from tombola.core.plugin import plugin
+from tombola.core.plugin import non_default_fields, plugin
 
 Scores = Mapping[str, Tensor]
 
@@ -21,6 +21,9 @@ Scores = Mapping[str, Tensor]
 class Interface:
     """What goes into a network and comes out: the shape of one input (without the batch) and the number of classes.
 
+    Where `tokens` is not 0 an input is a row of token numbers, at most `inputs` many, each below `tokens`; 0 pads.
+    `vocabulary` is the digest of what the numbers mean: rows of an embedding mean nothing under another one.
+
     Example:
         >>> Interface(inputs=(1, 28, 28), classes=10)
         interface(inputs=(1, 28, 28), classes=10)
@@ -28,11 +31,23 @@ class Interface:
 
     inputs: tuple[int, ...]
     classes: int
+    tokens: int = 0
+    vocabulary: str = ""
 
     @property
     def features(self) -> int:
         """Numbers in one input."""
         return math.prod(self.inputs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields as plain data; those of tokens only where there are any."""
+        return {**non_default_fields(self), "inputs": list(self.inputs)}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """The interface of such data."""
+        fields: dict[str, Any] = {**found, "inputs": tuple(found["inputs"])}
+        return cls(**fields)
 
 
 @dataclasses.dataclass(frozen=True)

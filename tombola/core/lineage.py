@@ -56,7 +56,7 @@ class Lineage:
 
         In a chain these are all of them. Where several chains were merged, it is what the longest of them has.
         """
-        if not self.count("merge"):
+        if not (self.count("merge") or self.count("align")):
             return sum(event.function in functions for event in self.events)
         most, last = dict[str, int](), 0
         for event in self.events:

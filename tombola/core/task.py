@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,6 +61,15 @@ class Task(Protocol):
 
     def wrong(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Which examples are answered wrongly, boolean, one for each."""
+        ...
+
+
+@runtime_checkable
+class Grouped(Task, Protocol):
+    """A task whose examples belong to groups: domains, hospitals, users."""
+
+    def groups(self, split: Split, *, holdout: Holdout = Holdout()) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The group number of each example of a split, in the order of `evaluation`, and the groups' names."""
         ...
 
 

@@ -66,8 +66,8 @@ class Ticket(Artifact):
         for event in self.lineage:
             if event.function == "carry":
                 since.append(event.call.partition("by=")[2].removesuffix(")"))
-            elif event.function in ("merge", "renorm"):
-                since = [*(since if event.function == "renorm" else ()), event.function]
+            elif event.function in ("merge", "renorm", "align"):
+                since = [*(since if event.function != "merge" else ()), event.function]
             elif event.function in CUTS:
                 since = []
         return tuple(since)
@@ -151,7 +151,7 @@ class Ticket(Artifact):
         """Header, mask and weights, as they are written (see docs/ticket-format.md)."""
         header = {
             "arch": str(self.arch),
-            "io": {"inputs": list(self.io.inputs), "classes": self.io.classes},
+            "io": self.io.to_json(),
             "task": self.task,
             "recipe": self.recipe,
             "data": self.data,
@@ -184,7 +184,7 @@ class Ticket(Artifact):
         header = parts.header
         try:
             arch = parse("arch", _text(header, "arch"))
-            io = Interface(inputs=tuple(header["io"]["inputs"]), classes=header["io"]["classes"])
+            io = Interface.from_json(header["io"])
             state = expected(arch, io)
             masked = {name: tuple(shape) for name, shape in header["mask"]}
             if len(masked) != len(header["mask"]):

@@ -15,9 +15,9 @@ from tombola.core.task import Task
 from tombola.core.ticket import Ticket
 from tombola.study.step import Context, step
 from tombola.train import bfloat
+from tombola.train.device import threads
 from tombola.train.examples import Examples
 from tombola.train.recipe import Recipe
-from tombola.train.run import threads
 from tombola.train.trained import Trained
 
 

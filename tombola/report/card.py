@@ -50,7 +50,7 @@ def densities_table(alive: Mask) -> Table:
         place = f"stage {parts[1]}" if parts[0] == "stages" else parts[0]
         kept, size = places.get(place, (0, 0))
         places[place] = (kept + alive.kept_in(name), size + mask.numel())
-        kind = {4: f"conv {mask.shape[-2]}x{mask.shape[-1]}", 2: "linear"}.get(mask.dim(), "vector")
+        kind = {1: "vector", 2: "linear"}.get(mask.dim()) or f"conv {'x'.join(map(str, mask.shape[2:]))}"
         own = alive.kept_in(name)
         table.add_row(name, kind, f"{own:,}", f"{mask.numel():,}", f"{own / mask.numel():.4f}")
     table.add_section()

@@ -1,6 +1,7 @@
 """Pictures as plain arrays: what a data set is once it is decoded, its digest, and its other sizes and colours."""
 
 import hashlib
+import json
 from typing import NamedTuple
 
 import numpy as np
@@ -9,23 +10,32 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Groups = NDArray[np.int64]
 
 
 class Arrays(NamedTuple):
-    """A decoded image set: pictures as (number, height, width, channels) bytes, labels from 0 on."""
+    """A decoded image set: pictures as (number, height, width, channels) bytes, labels from 0 on.
+
+    Where its examples belong to groups, `groups` has the group numbers of the training and of the test examples, which
+    are positions in `group_names`.
+    """
 
     train_images: Pixels
     train_labels: Labels
     test_images: Pixels
     test_labels: Labels
     classes: int
+    groups: tuple[Groups, Groups] | None = None
+    group_names: tuple[str, ...] = ()
 
 
 def digest(arrays: Arrays) -> str:
     """The SHA-256 of a data set's content, in hexadecimal.
 
     Hashed are, for `train` and then `test`: the text "<split> <number> <height> <width> <channels>" and a line feed,
-    the pixels in C order, the labels as little-endian 64-bit integers. Where the data came from does not enter.
+    the pixels in C order, the labels as little-endian 64-bit integers. Where there are groups, "groups " and the JSON
+    list of their names and a line feed follow, and the group numbers of both splits, written as the labels are. Where
+    the data came from does not enter.
 
     Example:
         >>> tiny = Arrays(*(np.zeros(s, t) for s, t in [((1, 2, 2, 1), "u1"), (1, "i8")] * 2), classes=2)
@@ -40,6 +50,10 @@ def digest(arrays: Arrays) -> str:
         total.update(f"{split} {' '.join(map(str, images.shape))}\n".encode())
         total.update(np.ascontiguousarray(images).data)
         total.update(np.ascontiguousarray(labels, dtype="<i8").data)
+    if arrays.groups is not None:
+        total.update(f"groups {json.dumps(arrays.group_names)}\n".encode())
+        for numbers in arrays.groups:
+            total.update(np.ascontiguousarray(numbers, dtype="<i8").data)
     return total.hexdigest()
 
 

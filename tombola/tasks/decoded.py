@@ -4,36 +4,24 @@ A file holds the arrays (safetensors) and their digest. It is written beside and
 whenever it is read, and made again if it is damaged. Where nothing can be written everything still works, only slower.
 """
 
+import json
 import logging
-import os
-import pathlib
-import tempfile
 from typing import NamedTuple
 
-import numpy as np
 import safetensors
-from safetensors.numpy import save_file
 
 from tombola.tasks.arrays import Arrays, digest
+from tombola.tasks.kept import folder, path, save
+
+__all__ = ["Recorded", "folder", "path", "read", "recorded", "write"]
 
 _LOG = logging.getLogger(__name__)
 _TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
-
-
-def folder() -> pathlib.Path:
-    """Where decoded sets are kept: `$TOMBOLA_CACHE`, else `tombola` in the user's cache folder."""
-    if own := os.environ.get("TOMBOLA_CACHE"):
-        return pathlib.Path(own).expanduser()
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tombola"
-
-
-def path(name: str) -> pathlib.Path:
-    """The file of a decoded set."""
-    return folder() / f"{name}.safetensors"
+_GROUPS = ("train_groups", "test_groups")
 
 
 class Recorded(NamedTuple):
-    """What a file says that it holds."""
+    """What a file says that it holds: the digest of the data, and numbers of training and test examples."""
 
     digest: str
     train: int
@@ -56,6 +44,9 @@ def read(name: str) -> tuple[Arrays, str] | None:
         with safetensors.safe_open(path(name), framework="np") as file:
             meta = file.metadata() or {}
             arrays = Arrays(*(file.get_tensor(tensor) for tensor in _TENSORS), classes=int(meta.get("classes", "0")))
+            if "groups" in meta:
+                train, test = (file.get_tensor(tensor) for tensor in _GROUPS)
+                arrays = arrays._replace(groups=(train, test), group_names=tuple(json.loads(meta["groups"])))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, safetensors.SafetensorError) as error:
@@ -70,17 +61,9 @@ def read(name: str) -> tuple[Arrays, str] | None:
 
 def write(name: str, arrays: Arrays, found: str) -> bool:
     """Keep a decoded set; False, and no trace, where the folder cannot be written."""
-    tensors = {tensor: np.ascontiguousarray(getattr(arrays, tensor)) for tensor in _TENSORS}
-    beside = None
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder(), prefix=f".{name}-", delete=False) as file:
-            beside = pathlib.Path(file.name)
-        save_file(tensors, beside, metadata={"digest": found, "classes": str(arrays.classes)})
-        os.replace(beside, path(name))
-    except (OSError, safetensors.SafetensorError) as error:
-        _LOG.info("decoded pictures are not kept: %s.", error)
-        if beside is not None:
-            beside.unlink(missing_ok=True)
-        return False
-    return True
+    tensors = {tensor: getattr(arrays, tensor) for tensor in _TENSORS}
+    meta = {"digest": found, "classes": str(arrays.classes)}
+    if arrays.groups is not None:
+        tensors.update(zip(_GROUPS, arrays.groups, strict=True))
+        meta["groups"] = json.dumps(arrays.group_names)
+    return save(name, tensors, meta)

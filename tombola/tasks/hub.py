@@ -2,10 +2,13 @@
 
 from typing import ClassVar
 
+import numpy as np
+
 from tombola.core.errors import Refused
 from tombola.core.layout import Interface
 from tombola.core.plugin import plugin
-from tombola.tasks.images import Constants, ImageTask, facts
+from tombola.core.task import Holdout, Split
+from tombola.tasks.images import WHOLE, Constants, ImageTask, facts, grouped
 from tombola.tasks.sources import Source, check_id, is_hub_id
 
 
@@ -16,6 +19,11 @@ class Hub(ImageTask):
     `image` and `label` name its columns, `train` and `test` its splits; a split may be a part, as in
     `train='train[:80%]', test='train[80%:]'`. With size 0 the pictures stay as they are, and must all be of one size.
     Mean and standard deviation are measured on the training split.
+
+    `group` names a column by which examples belong together, as in WILDS (Koh et al., 2021): a domain, a hospital, a
+    user; it holds whole numbers, text or class labels. With `only=('books',)` only the examples of these groups are
+    kept, in both splits: one domain of a set of many. The classes stay those of the whole set, so that what is found in
+    one domain fits another; mean and standard deviation are the domain's own.
     """
 
     id: str
@@ -25,6 +33,8 @@ class Hub(ImageTask):
     train: str = "train"
     test: str = "test"
     size: int = 0
+    group: str = ""
+    only: tuple[str, ...] = ()
 
     smallest: ClassVar[int] = 0
 
@@ -34,6 +44,10 @@ class Hub(ImageTask):
         check_id(self.id)
         if self.train == self.test:
             raise Refused(f"hub: train and test are both '{self.train}'. Testing on training examples proves nothing.")
+        if self.only and not self.group:
+            raise Refused(f"hub: only={self.only} names groups, but no column has them. Give group='...' too.")
+        if len(set(self.only)) < len(self.only):
+            raise Refused(f"hub: only={self.only} names a group twice. Name each once.")
 
     @property
     def io(self) -> Interface:
@@ -58,4 +72,10 @@ class Hub(ImageTask):
             test=self.test,
             side=self.size,
             channels=self.channels,
+            group=self.group,
+            only=self.only,
         )
+
+    def groups(self, split: Split, *, holdout: Holdout = WHOLE) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The group number of each example of a split, in the order of `evaluation`, and the groups' names."""
+        return grouped(self, split, holdout)

@@ -20,7 +20,7 @@ from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from PIL import Image
 
 from tombola.core.errors import Damaged, Refused, unknown
-from tombola.tasks.arrays import Arrays, Labels, Pixels, picture
+from tombola.tasks.arrays import Arrays, Groups, Labels, Pixels, picture
 from tombola.tasks.sources import Source, Where
 
 _CHUNK = 1000
@@ -34,6 +34,37 @@ def read_set(source: Source, path: str, *, where: Where) -> Arrays:
         Refused: If a split or column is missing or of the wrong kind.
         Damaged: If a file or a picture cannot be read.
     """
+    check_place(source, path, where=where)
+    # Files of a folder are converted into a scratch folder: the decoded copy is ours, a second one only takes space.
+    with quietly(offline=where == "cache"), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        cache = scratch if where == "folder" else None
+        sets = loaded(source, path, cache=cache)
+        splits = source.train, source.test
+        parts = [split_of(source, sets, name, path, cache=cache) for name in splits]
+        labels = [_labels(source, part, split) for part, split in zip(parts, splits, strict=True)]
+        named = getattr(parts[0].features[source.label], "num_classes", 0)
+        classes = max(named, *(int(part.max()) + 1 for part in labels))
+        groups, names = _groups(source, parts) if source.group else (None, ())
+        if groups is not None and source.only:
+            kept, groups, names = _chosen(source, groups, names)
+            parts = [part.select(rows) for part, rows in zip(parts, kept, strict=True)]
+            labels = [part[rows] for part, rows in zip(labels, kept, strict=True)]
+        images = [_images(source, part, split) for part, split in zip(parts, splits, strict=True)]
+    if images[0].shape[1:] != images[1].shape[1:]:
+        raise Refused(
+            f"{source.name}: pictures of {source.train} are {_by(images[0])}, those of {source.test} {_by(images[1])}. "
+            "Give a size."
+        )
+    return Arrays(images[0], labels[0], images[1], labels[1], classes, groups, names)
+
+
+def check_place(source: Source, path: str, *, where: Where) -> None:
+    """Whether a set can be where it is looked for, before anybody is asked.
+
+    Raises:
+        OSError: If it is not there or cannot be reached.
+        Refused: If `datasets` would read something else.
+    """
     if where == "hub" and not source.hub_id:
         raise FileNotFoundError("the hub has no copy")
     if where != "folder" and os.path.isdir(path):
@@ -42,25 +73,10 @@ def read_set(source: Source, path: str, *, where: Where) -> Arrays:
         )
     if where == "hub" and not _reachable():
         raise ConnectionError("cannot be reached")
-    # Files of a folder are converted into a scratch folder: the decoded copy is ours, a second one only takes space.
-    with _quiet(offline=where == "cache"), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        cache = scratch if where == "folder" else None
-        sets = _load(source, path, cache=cache)
-        train, test = (_split(source, sets, name, path, cache=cache) for name in (source.train, source.test))
-        labels = [_labels(source, part, split) for part, split in ((train, source.train), (test, source.test))]
-        named = getattr(train.features[source.label], "num_classes", 0)
-        classes = max(named, *(int(part.max()) + 1 for part in labels))
-        images = [_images(source, part, split) for part, split in ((train, source.train), (test, source.test))]
-    if images[0].shape[1:] != images[1].shape[1:]:
-        raise Refused(
-            f"{source.name}: pictures of {source.train} are {_by(images[0])}, those of {source.test} {_by(images[1])}. "
-            "Give a size."
-        )
-    return Arrays(images[0], labels[0], images[1], labels[1], classes)
 
 
 @contextlib.contextmanager
-def _quiet(*, offline: bool) -> Iterator[None]:
+def quietly(*, offline: bool) -> Iterator[None]:
     """No progress bars, no counting of downloads, no log lines; offline, `datasets` reads its own cache at once."""
     bars = datasets.are_progress_bars_disabled()
     before = hub_config.HF_HUB_OFFLINE, hub_config.HF_UPDATE_DOWNLOAD_COUNTS, datasets.logging.get_verbosity()
@@ -89,9 +105,16 @@ def _reachable() -> bool:
     return True
 
 
-def _load(source: Source, path: str, *, cache: str | None, split: str | None = None) -> Any:
+def loaded(source: Source, path: str, *, cache: str | None, split: str | None = None, **more: Any) -> Any:
+    """What `datasets` makes of a folder or a hub id.
+
+    Raises:
+        OSError: If the hub has no such set.
+        Refused: If it cannot be loaded.
+        Damaged: If a file cannot be read.
+    """
     try:
-        return datasets.load_dataset(path, name=source.config or None, cache_dir=cache, split=split)
+        return datasets.load_dataset(path, name=source.config or None, cache_dir=cache, split=split, **more)
     except DatasetNotFoundError as error:
         raise FileNotFoundError("no such data set on the hub, or no access to it") from error
     except (DatasetGenerationError, pyarrow.ArrowException) as error:
@@ -108,9 +131,14 @@ def _line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0][:300]
 
 
-def _split(source: Source, sets: Any, name: str, path: str, *, cache: str | None) -> Any:
+def split_of(source: Source, sets: Any, name: str, path: str, *, cache: str | None) -> Any:
+    """A split of a set, or a part of one, by its name.
+
+    Raises:
+        UnknownName: If there is none of that name.
+    """
     if "[" in name:
-        return _load(source, path, cache=cache, split=name)
+        return loaded(source, path, cache=cache, split=name)
     if name not in sets:
         raise unknown(f"split of {source.name} ({path})", name, map(str, sets))
     return sets[name]
@@ -146,6 +174,57 @@ def _labels(source: Source, part: Any, split: str) -> Labels:
             f"e.g. train='{source.train}[:80%]', test='{source.train}[80%:]'."
         )
     return labels
+
+
+def _is_group(feature: Any) -> bool:
+    return _is_label(feature) or (isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string"))
+
+
+def _groups(source: Source, parts: list[Any]) -> tuple[tuple[Groups, Groups], tuple[str, ...]]:
+    """The group numbers of both splits' examples, and the names of the groups that are there, in order.
+
+    Class labels keep the order of their names, whole numbers and texts are sorted.
+    """
+    found: list[list[Any]] = []
+    for part, split in zip(parts, (source.train, source.test), strict=True):
+        feature = _column(source, part, source.group, "groups (whole numbers, text or class labels)", _is_group)
+        column = part.with_format("arrow")[:][source.group]
+        labelled = isinstance(feature, datasets.ClassLabel)
+        values = column.to_pylist()
+        if column.null_count or (labelled and min(values) < 0):
+            raise Refused(f"{source.name}: split '{split}' has examples without a group ('{source.group}').")
+        found.append([(value, feature.names[value]) for value in values] if labelled else [(v, str(v)) for v in values])
+    try:
+        there = sorted({*found[0], *found[1]})
+    except TypeError as error:
+        raise Refused(f"{source.name}: the groups in '{source.group}' are of two kinds in the two splits.") from error
+    names = tuple(name for _, name in there)
+    if len(set(names)) < len(names):
+        raise Refused(f"{source.name}: the groups in '{source.group}' are numbered in two ways in the two splits.")
+    numbers = {group: number for number, group in enumerate(there)}
+    train, test = (np.array([numbers[group] for group in groups], dtype=np.int64) for groups in found)
+    return (train, test), names
+
+
+def _chosen(
+    source: Source, groups: tuple[Groups, Groups], names: tuple[str, ...]
+) -> tuple[list[np.ndarray], tuple[Groups, Groups], tuple[str, ...]]:
+    """The rows of both splits that belong to the groups asked for, with the groups' numbers and names among these."""
+    for name in source.only:
+        if name not in names:
+            raise unknown(f"group of {source.name}", name, names)
+        for numbers, split in zip(groups, (source.train, source.test), strict=True):
+            if names.index(name) not in numbers:
+                there = ", ".join(names[number] for number in np.unique(numbers))
+                raise Refused(
+                    f"{source.name}: group '{name}' has no example in split '{split}', whose groups are: {there}. "
+                    "Choose among these, or name splits that both have the group, such as parts of one."
+                )
+    kept = [np.flatnonzero(np.isin(numbers, [names.index(name) for name in source.only])) for numbers in groups]
+    left = tuple(name for name in names if name in source.only)
+    new = np.array([left.index(name) if name in left else -1 for name in names])
+    train, test = (new[numbers[rows]] for numbers, rows in zip(groups, kept, strict=True))
+    return kept, (train, test), left
 
 
 def _images(source: Source, part: Any, split: str) -> Pixels:

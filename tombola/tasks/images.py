@@ -3,10 +3,9 @@
 All pictures stay in memory as bytes, padded, with a mirrored copy beside them where the task mirrors. Every window that
 a crop can show is a row of one strided view, so a batch is `windows[start]`, and what is drawn for an epoch comes down
 to one number for each example. Batch t of seed s is computed from (s, t) alone.
-
-Shape legend: N examples, S windows, H rows of W pixels of C channels, P = H + 2 * crop.
 """
 
+import abc
 import dataclasses
 import functools
 from collections.abc import Iterator
@@ -20,70 +19,57 @@ from torch.nn import functional
 from tombola.core.errors import Refused
 from tombola.core.layout import Interface
 from tombola.core.plugin import registration
-from tombola.core.seeds import Seeds, numbers
+from tombola.core.seeds import Seeds
 from tombola.core.task import CPU, Holdout, Split
 from tombola.tasks import sources
 from tombola.tasks.arrays import Arrays, fitted, statistics
 from tombola.tasks.epochs import Way
+from tombola.tasks.prepared import Constants, Look, batches, prepared
 from tombola.tasks.sources import Source, Sourced
-
-Constants = tuple[tuple[float, ...], tuple[float, ...]]
+from tombola.tasks.subsets import divided, fewer, held_out
 
 WHOLE = Holdout()
 IMAGENET: dict[int, Constants] = {1: ((0.459,), (0.226,)), 3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class ImageTask(Sourced):
-    """What all image tasks share; a plug-in adds its source, its constants and its own defaults.
-
-    Fields: `size`, the side in pixels (another than the set's own resizes once, at load); `crop`, the padding of random
-    crops; `flip`, whether half the training pictures are mirrored; `channels`, 1 (grey) or 3; `normalise`, by the set's
-    own mean and standard deviation, by those of ImageNet (as some papers do for CIFAR), or only to [0, 1].
-
-    `constants` has the set's mean and standard deviation for 1 and 3 channels, `mirrors` says whether a mirrored
-    picture still is what its label says.
-    """
-
-    size: int = 32
-    crop: int = 0
-    flip: Literal["yes", "no"] = "no"
-    channels: Literal[1, 3] = 3
-    normalise: Literal["own", "imagenet", "none"] = "own"
-
-    default_recipe: ClassVar[str] = "resnet20()"
-    classes: ClassVar[int] = 10
-    constants: ClassVar[dict[int, Constants]]
-    mirrors: ClassVar[bool] = True
-    smallest: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        """Refuse fields that make no sense together."""
-        name = registration(type(self)).name
-        if self.size < self.smallest:
-            raise Refused(f"{name}: size {self.size} is not a side in pixels. It must be at least 1.")
-        if not 0 <= self.crop <= (self.size or self.crop):
-            raise Refused(f"{name}: crop {self.crop} is not between 0 and the side of {self.size} pixels.")
-        if self.flip == "yes" and not self.mirrors:
-            raise Refused(f"{name}: flip='yes' would mirror digits, and a mirrored 2 is not a 2. Use flip='no'.")
-
-    def __identity__(self) -> dict[str, Any]:
-        """The digest of the data: keys change with the content, not with where it came from."""
-        return {"data": self.source().pinned or facts(self.source()).digest}
+class Pictures(abc.ABC):
+    """What every task of classified pictures does, whether they are read or made from those of another task."""
 
     @property
+    @abc.abstractmethod
     def io(self) -> Interface:
         """Shape of one picture and number of classes."""
-        return Interface(inputs=(self.channels, self.size, self.size), classes=self.classes)
 
-    def own_constants(self) -> Constants:
-        """Mean and standard deviation of each channel of the training set, for pixels in [0, 1]."""
-        return self.constants[self.channels]
+    @abc.abstractmethod
+    def __identity__(self) -> dict[str, Any]:
+        """The digest of the data that were read, under "data"."""
+
+    @abc.abstractmethod
+    def arrays(self) -> Arrays:
+        """The pictures as the network sees them, but for augmentation and normalisation."""
+
+    @abc.abstractmethod
+    def look(self) -> Look:
+        """How they are shown; known without reading them."""
+
+    @abc.abstractmethod
+    def used_constants(self) -> Constants:
+        """Mean and standard deviation by which they are normalised."""
+
+    @abc.abstractmethod
+    def examples(self) -> int:
+        """The number of training examples, before any is held out."""
 
     def train_size(self, holdout: Holdout = WHOLE) -> int:
-        """The number of training examples that are not held out."""
-        total = (self.source().sizes or facts(self.source()).sizes)[0]
-        return total - _held_out(total, holdout)
+        """The number of training examples that are not held out, or the few that are used of them."""
+        left = self.examples() - held_out(self.examples(), holdout)
+        few = self.look().few
+        if few > left:
+            raise Refused(
+                f"{self}: few={few:,} asks for more labelled examples than the {left:,} there are to train on. Ask for "
+                "at most as many, or few=0 for all."
+            )
+        return few or left
 
     def batch(
         self, step: int, *, seeds: Seeds, size: int, holdout: Holdout = WHOLE, device: torch.device = CPU
@@ -117,15 +103,10 @@ class ImageTask(Sourced):
         """
         data = prepared(self, device)
         if split == "test":
-            return _batches(data, data.test, data.test_labels, None, size)
-        train, held = divided(len(data.labels), holdout)
-        chosen = train if split == "train" else held
-        if not len(chosen):
-            raise Refused(
-                f"{self}: there is no validation part, {holdout.fraction} of {len(data.labels):,} examples are held "
-                "out. Hold out a larger fraction, or evaluate on the test set."
-            )
-        return _batches(data, data.centre, data.labels, torch.from_numpy(chosen) if len(held) else None, size)
+            return batches(data, data.test, data.test_labels, None, size)
+        chosen = part(self, split, holdout, device)
+        everything = len(chosen) == len(data.labels)
+        return batches(data, data.centre, data.labels, None if everything else torch.from_numpy(chosen), size)
 
     def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """The mean cross-entropy of a batch."""
@@ -137,24 +118,80 @@ class ImageTask(Sourced):
         return (answers != targets) | values.isnan()
 
 
-def _held_out(total: int, holdout: Holdout) -> int:
-    if not (0 <= holdout.fraction < 1 and round(holdout.fraction * total) < total):
-        raise Refused(
-            f"holdout fraction {holdout.fraction} leaves nothing of {total:,} examples to train on. It is 0 or more "
-            "and below 1."
-        )
-    return round(holdout.fraction * total)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class ImageTask(Pictures, Sourced):
+    """What all image tasks share; a plug-in adds its source, its constants and its own defaults.
 
+    Fields: `size`, the side in pixels (another than the set's own resizes once, at load); `crop`, the padding of random
+    crops; `flip`, whether half the training pictures are mirrored; `channels`, 1 (grey) or 3; `normalise`, by the set's
+    own mean and standard deviation, by those of ImageNet (as some papers do for CIFAR), or only to [0, 1]; `few`, the
+    number of labelled examples to train on, balanced over classes and drawn by the holdout's seed (0: all that are not
+    held out; see `subsets.fewer`).
 
-@functools.lru_cache(maxsize=16)
-def divided(total: int, holdout: Holdout) -> tuple[np.ndarray, np.ndarray]:
-    """The positions of the training and of the held-out examples, each in ascending order.
-
-    Held out are the first round(fraction x total) of a permutation that the holdout's seed names.
+    `constants` has the set's mean and standard deviation for 1 and 3 channels, `mirrors` says whether a mirrored
+    picture still is what its label says.
     """
-    order = numbers("validation", holdout.seed).permutation(total)
-    number = _held_out(total, holdout)
-    return np.sort(order[number:]), np.sort(order[:number])
+
+    size: int = 32
+    crop: int = 0
+    flip: Literal["yes", "no"] = "no"
+    channels: Literal[1, 3] = 3
+    normalise: Literal["own", "imagenet", "none"] = "own"
+    few: int = 0
+
+    default_recipe: ClassVar[str] = "resnet20()"
+    classes: ClassVar[int] = 10
+    constants: ClassVar[dict[int, Constants]]
+    mirrors: ClassVar[bool] = True
+    smallest: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Refuse fields that make no sense together."""
+        name = registration(type(self)).name
+        if self.size < self.smallest:
+            raise Refused(f"{name}: size {self.size} is not a side in pixels. It must be at least 1.")
+        if not 0 <= self.crop <= (self.size or self.crop):
+            raise Refused(f"{name}: crop {self.crop} is not between 0 and the side of {self.size} pixels.")
+        if self.flip == "yes" and not self.mirrors:
+            raise Refused(f"{name}: flip='yes' would mirror digits, and a mirrored 2 is not a 2. Use flip='no'.")
+        if self.few < 0:
+            raise Refused(f"{name}: few={self.few} is no number of examples. Use 1 or more, or 0 for all.")
+
+    def __identity__(self) -> dict[str, Any]:
+        """The digest of the data: keys change with the content, not with where it came from."""
+        return {"data": self.source().pinned or facts(self.source()).digest}
+
+    @property
+    def io(self) -> Interface:
+        """Shape of one picture and number of classes."""
+        return Interface(inputs=(self.channels, self.size, self.size), classes=self.classes)
+
+    def own_constants(self) -> Constants:
+        """Mean and standard deviation of each channel of the training set, for pixels in [0, 1]."""
+        return self.constants[self.channels]
+
+    def used_constants(self) -> Constants:
+        """Those that the field `normalise` names."""
+        if self.normalise == "none":
+            return (0.0,) * self.channels, (1.0,) * self.channels
+        return IMAGENET[self.channels] if self.normalise == "imagenet" else self.own_constants()
+
+    def look(self) -> Look:
+        """As the fields have it."""
+        return Look(self.crop, self.flip == "yes", self.few)
+
+    def arrays(self) -> Arrays:
+        """The set as it was read, at the task's size and channels."""
+        arrays, _ = sources.load(self.source())
+        channels, side, _ = self.io.inputs
+        return arrays._replace(
+            train_images=fitted(arrays.train_images, side=side, channels=channels),
+            test_images=fitted(arrays.test_images, side=side, channels=channels),
+        )
+
+    def examples(self) -> int:
+        """As its source says, or else as many as were read."""
+        return (self.source().sizes or facts(self.source()).sizes)[0]
 
 
 class Facts(NamedTuple):
@@ -180,92 +217,45 @@ def facts(source: Source) -> Facts:
     return Facts(digest, sizes, arrays.classes, height, statistics(arrays.train_images))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Prepared:
-    """A set as it lies in a device's memory."""
-
-    windows: Tensor  # (S, H * W * C), or (S, H, W * C) where windows overlap
-    centre: Tensor  # (N, H, W, C)
-    labels: Tensor
-    test: Tensor  # (N, H, W, C)
-    test_labels: Tensor
-    scale: Tensor  # (H * W * C)
-    shift: Tensor
-
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Chosen pixels as a float batch (N, C, H, W), channels last in memory.
-
-        The product and the sum are two roundings on purpose: a fused one rounds differently at the end of a vector.
-        """
-        side, channels = self.test.shape[2:]
-        flat = pixels.reshape(len(pixels), -1).float().mul_(self.scale).add_(self.shift)
-        if channels == 1:
-            return flat.view(-1, 1, side, side)
-        return flat.view(-1, side, side, channels).permute(0, 3, 1, 2)
-
-
-@functools.lru_cache(maxsize=4)
-def prepared(task: ImageTask, device: torch.device) -> Prepared:
-    """The task's data on a device: read, fitted, padded and mirrored once in a process."""
-    arrays = _shaped(task)
-    train, test = (torch.from_numpy(np.ascontiguousarray(x)) for x in (arrays.train_images, arrays.test_images))
-    (number, side, _, channels), pad = train.shape, task.crop
-    across = side + 2 * pad
-    if pad or task.flip == "yes":
-        padded = torch.zeros(2 if task.flip == "yes" else 1, number, across, across, channels, dtype=torch.uint8)
-        inner = padded[:, :, pad : pad + side, pad : pad + side]
-        inner[0] = train
-        if task.flip == "yes":
-            inner[1] = train.flip(2)
-        padded = padded.to(device)
-    else:
-        padded = train[None].to(device)
-    if pad:
-        starts = padded.numel() // channels - (side - 1) * across - side + 1
-        windows = padded.as_strided((starts, side, side * channels), (channels, across * channels, 1))
-    else:
-        windows = padded.view(-1, side * side * channels)
-    mean, sd = _constants(task, channels)
-    return Prepared(
-        windows=windows,
-        centre=padded[0, :, pad : pad + side, pad : pad + side],
-        labels=torch.from_numpy(arrays.train_labels).to(device),
-        test=test.to(device),
-        test_labels=torch.from_numpy(arrays.test_labels).to(device),
-        scale=torch.tensor([1 / (255 * s) for s in sd]).repeat(side * side).to(device),
-        shift=torch.tensor([-m / s for m, s in zip(mean, sd, strict=True)]).repeat(side * side).to(device),
-    )
-
-
-def _constants(task: ImageTask, channels: int) -> Constants:
-    if task.normalise == "none":
-        return (0.0,) * channels, (1.0,) * channels
-    return IMAGENET[channels] if task.normalise == "imagenet" else task.own_constants()
-
-
-def _shaped(task: ImageTask) -> Arrays:
-    arrays, _ = sources.load(task.source())
-    channels, side, _ = task.io.inputs
-    return arrays._replace(
-        train_images=fitted(arrays.train_images, side=side, channels=channels),
-        test_images=fitted(arrays.test_images, side=side, channels=channels),
-    )
-
-
 @functools.lru_cache(maxsize=256)
-def way(task: ImageTask, holdout: Holdout, data: int, augment: int, device: torch.device) -> Way:
+def way(task: Pictures, holdout: Holdout, data: int, augment: int, device: torch.device) -> Way:
     """A pair of seeds' way through the task's training examples."""
-    labels = prepared(task, device).labels
-    chosen, _ = divided(len(labels), holdout)
-    return Way(chosen, labels, task.io.inputs[1], task.crop, task.flip == "yes", data, augment)
+    labels, look = prepared(task, device).labels, task.look()
+    chosen = part(task, "train", holdout, device)
+    return Way(chosen, labels, task.io.inputs[1], look.crop, look.flip, data, augment)
 
 
-def _batches(
-    data: Prepared, pixels: Tensor, labels: Tensor, chosen: Tensor | None, size: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    if size < 1:
-        raise Refused(f"batches of {size} examples: a batch has at least 1.")
-    for start in range(0, len(labels) if chosen is None else len(chosen), size):
-        part = slice(start, start + size)
-        rows = part if chosen is None else chosen[part].to(labels.device)
-        yield data.normalised(pixels[rows]), labels[rows].clone()
+def part(task: Pictures, split: Split, holdout: Holdout, device: torch.device = CPU) -> np.ndarray:
+    """The positions of a split's examples among the training ones, or among the test ones.
+
+    Raises:
+        Refused: For "validation" if nothing is held out.
+    """
+    data = prepared(task, device)
+    if split == "test":
+        return np.arange(len(data.test_labels))
+    total, few = len(data.labels), task.look().few
+    train, held = divided(total, holdout)
+    if split == "validation":
+        if not len(held):
+            raise Refused(
+                f"{task}: there is no validation part, {holdout.fraction} of {total:,} examples are held out. Hold out "
+                "a larger fraction, or evaluate on the test set."
+            )
+        return held
+    if not few:
+        return train
+    task.train_size(holdout)  # Says what is wrong where there are fewer.
+    return fewer(train, data.labels.cpu().numpy(), few, "few", holdout.seed)
+
+
+def grouped(task: Pictures, split: Split, holdout: Holdout = WHOLE) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The group number of each example of a split, in the order of `evaluation`, and the groups' names.
+
+    Raises:
+        Refused: If the task's data name no groups.
+    """
+    data = prepared(task, CPU)
+    if data.groups is None:
+        raise Refused(f"{task} has no groups. Groups are a column of a set: hub(id=..., group='domain').")
+    return data.groups[split == "test"][part(task, split, holdout)], data.names

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from tombola.core.errors import Damaged, Refused
 from tombola.tasks import decoded
 from tombola.tasks.arrays import Arrays, digest
+from tombola.tasks.decoded import Recorded
 
 Where = Literal["built in", "folder", "cache", "hub"]
 _PATHS = ("/", "./", "../", "~")
@@ -28,7 +29,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 class Source:
     """A set and where it may be: `folder` under `$TOMBOLA_DATA` (or a path), `hub_id` ("" if the hub has no copy).
 
-    `side` and `channels` are those it is decoded to (0: as it is); `pinned` is its digest where that is known.
+    `side` and `channels` are those it is decoded to (0: as it is); `pinned` is its digest where that is known; `group`
+    is the column of groups ("" for none), of which those in `only` are kept (all, if it is empty).
     """
 
     name: str
@@ -41,6 +43,8 @@ class Source:
     test: str = "test"
     side: int = 0
     channels: int = 1
+    group: str = ""
+    only: tuple[str, ...] = ()
     pinned: str = ""
     sizes: tuple[int, int] | None = None
     make: Callable[[], Arrays] | None = None
@@ -52,6 +56,17 @@ class Sourced(abc.ABC):
     @abc.abstractmethod
     def source(self) -> Source:
         """Where its data come from."""
+
+    def kept(self) -> tuple[pathlib.Path, Recorded | None]:
+        """The file that keeps its data ready, and what it says that it holds."""
+        source = self.source()
+        name = cache_name(source, None if source.pinned else locate(source))
+        return decoded.path(name), decoded.recorded(name)
+
+    def fetched(self) -> Recorded:
+        """Read and check its data from wherever they are, and keep them ready."""
+        arrays, found = load(self.source())
+        return Recorded(found, len(arrays.train_labels), len(arrays.test_labels))
 
 
 class Place(NamedTuple):
@@ -146,7 +161,7 @@ def read(source: Source, place: Place) -> Arrays:
     try:
         return read_set(source, place.path, where=place.where)
     except OSError as error:
-        raise Refused(_absent(source, place, error)) from error
+        raise Refused(absent(source, place, error)) from error
 
 
 def cache_name(source: Source, place: Place | None = None) -> str:
@@ -189,7 +204,8 @@ def _described(place: Place) -> str:
     return {"folder": f"the folder {place.path}", "built in": "scikit-learn"}.get(place.where, f"hub id '{place.path}'")
 
 
-def _absent(source: Source, place: Place, error: OSError) -> str:
+def absent(source: Source, place: Place, error: OSError) -> str:
+    """That a set is not here: where was looked, and the ways out."""
     if place.where == "folder":
         return f"{source.name}: the folder {place.path} cannot be read ({_first_line(error)})."
     spot = _spot(source.folder)

@@ -5,7 +5,7 @@ import dataclasses
 from tombola.core.catalogue import entries, load
 from tombola.core.errors import Refused
 from tombola.core.text import parse
-from tombola.tasks import decoded, sources
+from tombola.tasks import sources
 from tombola.tasks.sources import Sourced, Where
 
 
@@ -51,16 +51,15 @@ def statuses() -> list[Status]:
 
 
 def fetch(text: str) -> Status:
-    """Read a task's data from wherever they are, the hub if need be, check them and keep the decoded copy.
+    """Read a task's data from wherever they are, the hub if need be, check them and keep a copy that is quick to read.
 
     Raises:
         Refused: If the data are nowhere to be had; the message says where was looked.
         Damaged: If they are not what they should be.
     """
     task = _sourced(text)
-    arrays, digest = sources.load(task.source())
-    counts = {"train": len(arrays.train_labels), "test": len(arrays.test_labels)}
-    return dataclasses.replace(_status(text, task), checked=True, digest=digest, **counts)
+    found = task.fetched()
+    return dataclasses.replace(_status(text, task), checked=True, **found._asdict())
 
 
 def _sourced(text: str) -> Sourced:
@@ -73,11 +72,10 @@ def _sourced(text: str) -> Sourced:
 def _status(text: str, task: Sourced) -> Status:
     source = task.source()
     place = None if source.pinned else sources.locate(source)
-    name = sources.cache_name(source, place)
-    kept = decoded.recorded(name)
+    file, kept = task.kept()
     checked = kept is not None and kept.digest == (source.pinned or kept.digest)
     if source.make is None and checked and sources.local_folder(source.folder) is None:
-        where, path = "cache", str(decoded.path(name))  # So `datasets`, slow to import, need not be asked.
+        where, path = "cache", str(file)  # So `datasets`, slow to import, need not be asked.
     else:
         where, path = place or sources.locate(source)
     sizes = (kept.train, kept.test) if kept and checked else source.sizes or (None, None)

@@ -20,7 +20,8 @@ from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
 from tombola.core.task import Drawing
 from tombola.train import capture
-from tombola.train.run import Run, charged, threads
+from tombola.train.device import threads
+from tombola.train.run import Run, charged
 from tombola.train.seat import Seat
 
 ROOM = 10
@@ -123,7 +124,7 @@ def to_step(run: Run, end: int) -> Weights:
     Raises:
         Failed: If the loss is no longer finite.
     """
-    if run.device.type == "cpu" or run.rewiring is not None:
+    if run.device.type == "cpu" or run.alone:
         return run.to_step(end)
     ((_, _, found),) = train_all([lambda: (run, end)], run.context.machine)
     if isinstance(found, Exception):
@@ -183,6 +184,9 @@ def _enter(index: int, begin: Begin, members: list[_Member], points: dict[int, P
     """Let a training sit down, at the last point of its curve or at its checkpoint if it has been under way before."""
     try:
         run, end = begin()
+        if run.alone:
+            yield index, run, run.to_step(end)
+            return
         if index in points:
             run.restore(points[index])
         else:

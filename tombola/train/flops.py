@@ -2,8 +2,9 @@
 
 A multiply-add counts as two operations; only convolutions and linear layers count. A training example costs a forward
 pass, the gradient of the weights (as much again), and the gradient of the inputs (as much again, but none in the first
-layer, whose inputs are data). "Dense" is what is computed today, mask or not; "sparse" weighs each layer by its
-density: what remained if dead weights cost nothing. An unstructured mask by itself saves no time.
+layer, whose inputs are data). A text counts as the longest that its network takes. "Dense" is what is computed today,
+mask or not; "sparse" weighs each layer by its density: what remained if dead weights cost nothing. An unstructured
+mask by itself saves no time.
 
 Where the mask changes in training, each step counts with the weights that lived in it; the gradient of the weights
 counts for all those that the method asks it of: RigL of all of a layer at the steps at which it looks for new ones, a
@@ -74,5 +75,5 @@ def forward_of(arch: Arch, io: Interface) -> Layers:
     for name, module in net.named_modules():
         if isinstance(module, LAYERS):
             module.register_forward_hook(lambda m, _, output, name=name: count(name, m, output))
-    net(torch.empty((1, *io.inputs), device="meta"))
+    net(torch.empty((1, *io.inputs), dtype=torch.int64 if io.tokens else None, device="meta"))
     return counted

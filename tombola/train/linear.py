@@ -62,6 +62,8 @@ def check_linear(arch: Arch, io: Interface) -> None:
     Raises:
         Refused: If it is not.
     """
+    if io.tokens:
+        raise Refused(f"{arch} reads tokens, and an input of ones has no meaning there. Use magnitude or snip.")
     net = blank(arch, io)
     names = {name: value for name, value in net.state_dict().items() if value.is_floating_point()}
     given = {

@@ -6,16 +6,16 @@ from typing import Any
 
 from torch import Tensor
 
-from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Split, Task
 from tombola.core.ticket import Ticket
 from tombola.study.step import Context, Made, Together, step
 from tombola.train import fleet
 from tombola.train.cost import cost_of
+from tombola.train.device import threads
 from tombola.train.evaluate import evaluate
 from tombola.train.recipe import Recipe
-from tombola.train.run import Run, charged, check, finite, threads
+from tombola.train.run import Run, charged, check, finite
 from tombola.train.trained import Trained
 
 
@@ -32,9 +32,7 @@ def _many(jobs: Sequence[Mapping[str, Any]], contexts: Sequence[Context]) -> Ite
         return _begin(**{"seeds": Seeds(), **job}, context=context)
 
     starts = [functools.partial(begin, job, context) for job, context in zip(jobs, contexts, strict=True)]
-    alone = jobs[0]["recipe"].rewire != Static()  # What changes its mask is no program of fixed tensors.
-    made = fleet.one_by_one(starts) if alone else fleet.train_all(starts, contexts[0].machine)
-    for index, run, found in made:
+    for index, run, found in fleet.train_all(starts, contexts[0].machine):
         if isinstance(found, Exception):
             yield index, found
         else:

@@ -181,7 +181,7 @@ class Network:
         for given, targets in self.examples.batches(batches, per_class):
             for name, value in net.named_buffers():
                 value.copy_(buffers[name])
-            yield net, weights, (given.to(exact), targets)
+            yield net, weights, (given.to(exact) if given.is_floating_point() else given, targets)
 
     def _loss(self, net: nn.Module, batch: Batch, temperature: float) -> Tensor:
         assert self.examples is not None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tombola.core.artifact import Parts
 from tombola.core.errors import Failed, Refused
-from tombola.core.machine import Machine
+from tombola.core.noise import dropouts, stir
 from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
@@ -19,6 +19,7 @@ from tombola.core.ticket import Ticket
 from tombola.study.step import Context
 from tombola.train import bfloat, checkpoint, compiled, fused
 from tombola.train.checkpoint import Progress
+from tombola.train.device import device_clock, threads
 from tombola.train.evaluate import evaluate
 from tombola.train.masked import Masking
 from tombola.train.recipe import Recipe
@@ -46,6 +47,7 @@ class Run:
         self.progress = Progress(step=ticket.step)
         self.good: Parts | None = None
         self.audits = 0
+        self.dropouts = dropouts(self.net)
         self.equip()
         self.rewiring = self._rewiring() if changes else None
 
@@ -57,6 +59,11 @@ class Run:
         when = {"seed": seed, "step": self.ticket.step, "steps": steps}
         how = {"optimizer": self.optimizer, "first": first, **when}
         return Rewiring(method, self.net, self.masking, ticket.mask, **how)
+
+    @property
+    def alone(self) -> bool:
+        """Whether its steps are no program of fixed tensors: masks that change, texts of any length, noise."""
+        return self.rewiring is not None or bool(self.ticket.io.tokens or self.dropouts)
 
     def equip(self) -> None:
         """Compile what the machine says is compiled, and lay the optimiser's tensors out for its kernels."""
@@ -75,6 +82,7 @@ class Run:
             inputs, targets = task.batch(
                 step, seeds=self.seeds, size=recipe.batch, holdout=recipe.holdout, device=self.device
             )
+            stir(self.dropouts, self.seeds, step)
             loss = self.loss(inputs, targets)
             optimizer.zero_grad()
             loss.backward()
@@ -251,25 +259,6 @@ def charged(*runs: Run) -> Generator[None]:
         for run in runs:
             run.progress.device_seconds += device / len(runs)
             run.progress.seconds += clock / len(runs)
-
-
-def device_clock(device: torch.device) -> float:
-    """Seconds that a device has worked for this process: processor time, or on a GPU the time that it was held."""
-    if device.type == "cpu":
-        return time.process_time()
-    torch.accelerator.synchronize(device)
-    return time.perf_counter()
-
-
-@contextlib.contextmanager
-def threads(machine: Machine) -> Generator[None]:
-    """The machine's number of threads while a computation runs, then what was there before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(machine.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def check_fit(ticket: Ticket, task: Task) -> None:

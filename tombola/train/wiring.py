@@ -57,6 +57,8 @@ def read(net: nn.Module, io: Interface, names: tuple[str, ...]) -> Wiring:
         Joint(name='0.weight', sources=('',), runs=(1,), offsets=(0,), groups=1)
         Joint(name='3.weight', sources=('0.weight',), runs=(4,), offsets=(0,), groups=1)
     """
+    if io.tokens:
+        raise Refused(f"how words reach the units of an embedding is no wiring of units. {WAY_OUT}")
     net = copy.deepcopy(net).to("meta").eval()
     given = torch.empty((2, *io.inputs), device="meta")
     follower = _Follower(dict(net.named_parameters()), names)

@@ -1,0 +1,102 @@
+"""Trainings of texts: noise and lengths are functions of the step, so what was stopped ends in the same bits."""
+
+import dataclasses
+import functools
+import importlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tasks.written import reviews, write
+from tests.train.test_run import CALL, Interrupt, stop_at
+from tombola.archs.textcnn import TextCnn
+from tombola.core.errors import Refused
+from tombola.core.machine import Machine
+from tombola.core.seeds import Seeds
+from tombola.criteria.snip import Snip
+from tombola.criteria.synflow import SynFlow
+from tombola.find import cut, cut_early, draw
+from tombola.prune import PerLayer
+from tombola.study.step import Context
+from tombola.tasks.reviews import OwnTexts
+from tombola.train import fleet
+from tombola.train.loop import train
+from tombola.train.optimizers import Adam
+from tombola.train.recipe import Recipe
+from tombola.train.run import Run
+
+ARCH = TextCnn(width=6, channels=4, heights=(2, 3), hidden=5)
+RECIPE = Recipe(steps="3ep", batch=8, optimizer=Adam(lr=0.01, decay=1e-5), validation=0.2, select="best")
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> OwnTexts:
+    folder = write(tmp_path_factory.mktemp("texts") / "mine", train=reviews(60), test=reviews(20, seed=1))
+    return OwnTexts(id=str(folder), domain="books", group="domain", shared=("books", "tools"), vocabulary=80, pool=3)
+
+
+def same(a: dict, b: dict) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_ticket_of_texts_holds_its_mask(task: OwnTexts):
+    dense = draw(ARCH, task, RECIPE)
+    trained = train(dense, task, RECIPE)
+    assert all(trained.checks.values()) and set(trained.scores) >= {"validation_accuracy", "test_accuracy"}
+    ticket = cut(trained, scope=PerLayer(tensors="all", rounding="floor"), keep=0.65)
+    again = train(ticket, task, RECIPE)
+    assert all(again.checks.values())
+    for name, alive in ticket.mask.items():
+        assert again.weights[name][~alive].eq(0).all()
+        assert torch.equal(ticket.weights[name], dense.weights[name])
+    assert set(ticket.mask) == set(dict(dense.module().named_parameters()))
+
+
+def test_it_goes_on_with_the_same_noise(task: OwnTexts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importlib.import_module("tombola.train.run"), "STRETCH", 5)
+    ticket, machine, recipe = draw(ARCH, task, RECIPE), Machine(checkpoint=0), RECIPE.in_steps(task)
+    end = int(recipe.steps)
+    whole = Run(ticket, task, recipe, Seeds(), Context()).to_step(end)
+    context = Context(machine=machine, scratch=tmp_path, call=CALL, listen=stop_at(10))
+    with pytest.raises(Interrupt):
+        Run(ticket, task, recipe, Seeds(), context).to_step(end)
+    resumed = Run(ticket, task, recipe, Seeds(), Context(machine=machine, scratch=tmp_path))
+    assert same(whole, resumed.to_step(end)) and resumed.progress.step == end
+    assert not same(whole, Run(ticket, task, recipe, Seeds(0, augment=1), Context()).to_step(end))
+
+
+def test_beside_others_it_ends_in_the_same_bits(task: OwnTexts):
+    recipe, machine = RECIPE.in_steps(task), Machine(fleet=2)
+    runs = [Run(draw(ARCH, task, RECIPE, Seeds(n)), task, recipe, Seeds(n), Context(machine=machine)) for n in (0, 1)]
+    alone = [Run(run.ticket, task, recipe, run.seeds, Context()).to_step(int(recipe.steps)) for run in runs]
+    assert all(run.alone for run in runs)
+    starts = [functools.partial(lambda run: (run, int(recipe.steps)), run) for run in runs]
+    found = {index: weights for index, _, weights in fleet.train_all(starts, machine)}
+    assert all(same(alone[index], found[index]) for index in (0, 1))
+
+
+def test_criteria_see_texts(task: OwnTexts):
+    dense = draw(ARCH, task, RECIPE)
+    first, again = (cut_early(dense, task, RECIPE, Snip(), density=0.5) for _ in range(2))
+    assert first.mask == again.mask and first.mask.kept == dense.mask.size // 2
+    with pytest.raises(Refused, match="reads tokens, and an input of ones has no meaning"):
+        cut_early(dense, task, RECIPE, SynFlow(), density=0.5)
+
+
+def test_another_vocabulary_is_refused(task: OwnTexts):
+    dense = draw(ARCH, task, RECIPE)
+    other = dataclasses.replace(task, vocabulary=90)
+    with pytest.raises(Refused, match="is a network for .*tokens=80.*needs .*tokens=90"):
+        train(dense, other, RECIPE)
+    alike = dataclasses.replace(task, shared=("books",))  # As many subwords, and others.
+    with pytest.raises(Refused, match="vocabulary="):
+        train(dense, alike, RECIPE)
+    assert train(dense, dataclasses.replace(task, domain="tools"), RECIPE).test_accuracy > 0
+
+
+def test_a_ticket_file_knows_its_vocabulary(task: OwnTexts, tmp_path: Path):
+    dense = draw(ARCH, task, RECIPE)
+    dense.save(tmp_path / "a.ticket")
+    loaded = type(dense).load(tmp_path / "a.ticket")
+    assert loaded.io == dense.io == task.io and loaded.digest == dense.digest

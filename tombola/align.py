@@ -1,0 +1,260 @@
+"""The verb `align`: a mask carried to another initialisation, its units in the order of that one's (Adnan et al. 2025).
+
+Networks that were trained from different initial weights may lie in one basin of the loss, but for the order of their
+units (Ainsworth et al. 2023). A mask names units by their places, so that on other initial weights it keeps the wrong
+ones. Train both dense networks, find the order in which the first is most like the second, and carry the mask in it:
+
+    *_, ticket = find(arch, task, recipe, levels=9, seeds=Seeds(0), call=runs)
+    first, onto = (runs(draw, arch=arch, task=task, recipe=recipe, seeds=Seeds(s)) for s in (0, 1))
+    source, target = (runs(train, ticket=one, task=task, recipe=recipe) for one in (first, onto))
+    aligned = runs(align, ticket=ticket, onto=onto, source=source, target=target)
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tombola.checks import check_word
+from tombola.core.errors import Failed, Refused
+from tombola.core.layout import Arch, Interface, blank
+from tombola.core.lineage import Lineage
+from tombola.core.mask import Mask
+from tombola.core.measurement import Measurement
+from tombola.core.seeds import numbers
+from tombola.core.ticket import Ticket
+from tombola.moves.permuting import SCALES, Matching, Permutations, Scale, cosines, matching, permuted
+from tombola.study.step import step
+from tombola.train.trained import Trained
+
+Tensors = Literal["parameters", "weights", "all"]
+TENSORS = ("parameters", "weights", "all")
+CLOSE = 1e-5
+"""What a permuted network computes may differ by this part of the largest output, for rounding."""
+EXAMPLES = 4
+
+
+def _in_order(**given: Any) -> dict[str, Any]:
+    """The arguments, looked at as soon as they are given: calls may be made much later."""
+    check_word("tensors", given["tensors"], TENSORS)
+    check_word("scale", given["scale"], SCALES)
+    if given["starts"] < 1:
+        raise Refused(f"starts is {given['starts']}. The search begins from 1 order or more.")
+    return given
+
+
+@step("align", prepare=_in_order)
+def align(
+    ticket: Ticket,
+    onto: Ticket,
+    source: Trained,
+    target: Trained,
+    tensors: Tensors = "parameters",
+    scale: Scale = "plain",
+    starts: int = 1,
+    seed: int = 0,
+) -> Ticket:
+    """The ticket's mask on another initialisation, permuted by weight matching (Adnan et al. 2025).
+
+    The permutation is the one that brings `source` closest to `target`; it acts on the mask alone. Weights, step, task
+    and recipe are those of `onto`, and each tensor keeps as many weights as it did. Without permutation the same mask
+    on other weights is `transplant(weights='init')` or `reinit`: the control. Adnan et al. match activations on
+    training data (Ainsworth et al. 2023, section 3.1); this is their section 3.2, which needs no data.
+
+    Args:
+        ticket: The ticket whose mask is carried.
+        onto: The dense ticket of the new initialisation, at its start or its rewind point.
+        source: The dense network that was trained from the ticket's own initialisation.
+        target: The dense network that was trained from `onto`.
+        tensors: What is matched: all learned "parameters" (Ainsworth et al. 2023); the prunable "weights" alone; "all",
+            running statistics of batch norm among them, as in some ports.
+        scale: "plain" products, or those of each tensor at "unit" norm.
+        starts: From how many orders the search begins; the best one is kept.
+        seed: Of the order in which permutations are gone through, and of further starts.
+
+    Raises:
+        Refused: If these do not belong together, or the layout lets nothing permute.
+        Failed: If permuting changes what the network computes: its layout is wrong.
+
+    Example:
+        >>> from tombola.archs.mlp import Mlp
+        >>> from tombola.core.seeds import Seeds
+        >>> from tombola.criteria.random_ import Random
+        >>> from tombola.find import cut_early, draw
+        >>> from tombola.tasks.digits import Digits
+        >>> from tombola.train.loop import train
+        >>> from tombola.train.recipe import Recipe
+        >>> task, recipe = Digits(), Recipe(steps=2, batch=60)
+        >>> own, onto = (draw(Mlp(hidden=(8,)), task, recipe, Seeds(s)) for s in (0, 1))
+        >>> source, target = (train(one, task, recipe) for one in (own, onto))
+        >>> ticket = cut_early(own, task, recipe, Random(), density=0.5)
+        >>> there = align(ticket, onto, source, target)
+        >>> there.mask.kept == ticket.mask.kept, there.mask == ticket.mask, there.level
+        (True, False, 1)
+    """
+    _check(ticket, onto, source, target)
+    axes = ticket.arch.layout().axes
+    orders = _matched(source.weights, target.weights, ticket.arch, ticket.io, tensors, scale, starts, seed).permutations
+    _check_permuted(ticket, source, orders)
+    mask = Mask.taking(permuted(ticket.mask, axes, orders))
+    lineages = (ticket.lineage, onto.lineage, source.lineage, target.lineage)
+    return onto.rebuilt(mask=mask, holding="all", lineage=_joined(lineages))
+
+
+@step("alignment", prepare=_in_order)
+def alignment(
+    source: Trained,
+    target: Trained,
+    tensors: Tensors = "parameters",
+    scale: Scale = "plain",
+    starts: int = 1,
+    seed: int = 0,
+) -> Measurement:
+    """How alike two trained networks are, as they stand and in the order that `align` finds.
+
+    `cosine_before` and `cosine_after` are means over the tensors that are matched. Matching finds likeness in noise
+    too: `start_before` and `start_after` are the same of the weights that the two trainings began with. `moved` is the
+    fraction of units with another place, `sweeps` how often all permutations were gone through.
+
+    Raises:
+        Refused: If the networks are not of one kind, or their layout lets nothing permute.
+
+    Example:
+        >>> from tombola.archs.mlp import Mlp
+        >>> from tombola.find import draw
+        >>> from tombola.tasks.digits import Digits
+        >>> from tombola.train.loop import train
+        >>> from tombola.train.recipe import Recipe
+        >>> recipe = Recipe(steps=2, batch=60)
+        >>> one = train(draw(Mlp(hidden=(8,)), Digits(), recipe), Digits(), recipe)
+        >>> round(alignment(one, one).numbers()["cosine_before"], 6), alignment(one, one).numbers()["moved"]
+        (1.0, 0.0)
+    """
+    _check_kind("source", source.ticket, "target", target.ticket)
+    arch, io, named = source.ticket.arch, source.ticket.io, {}
+    for name, one, two in (
+        ("start", source.ticket.weights, target.ticket.weights),
+        ("cosine", source.weights, target.weights),
+    ):
+        found = _matched(one, two, arch, io, tensors, scale, starts, seed)
+        names = _entering(arch, io, tensors)
+        before = cosines(two, one, names)
+        after = cosines(two, permuted(one, arch.layout().axes, found.permutations), names)
+        named |= {f"{name}_before": _mean(before.values()), f"{name}_after": _mean(after.values())}
+    table = tuple({"tensor": name, "before": before[name], "after": after[name]} for name in names)
+    return Measurement({**named, "moved": found.moved, "sweeps": found.sweeps}, tables={"tensors": table})
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def _matched(
+    source: Mapping[str, Tensor],
+    target: Mapping[str, Tensor],
+    arch: Arch,
+    io: Interface,
+    tensors: Tensors,
+    scale: Scale,
+    starts: int,
+    seed: int,
+) -> Matching:
+    """The order of the source's units that is most like the target."""
+    names = _entering(arch, io, tensors)
+    return matching(target, source, arch.layout().axes, tensors=names, scale=scale, starts=starts, seed=seed)
+
+
+def _entering(arch: Arch, io: Interface, tensors: Tensors) -> list[str]:
+    """The tensors that are matched, in the order of the layout."""
+    layout = arch.layout()
+    learned = {name for name, _ in blank(arch, io).named_parameters()}
+    among = {"weights": set(layout.prunable), "parameters": learned, "all": set(layout.axes)}[tensors]
+    return [name for name, groups in layout.axes.items() if any(groups) and name in among]
+
+
+def _check(ticket: Ticket, onto: Ticket, source: Trained, target: Trained) -> None:
+    """Whether the four belong together."""
+    for name, other in (("onto", onto), ("source", source.ticket), ("target", target.ticket)):
+        _check_kind("ticket", ticket, name, other)
+    for name, one in (("onto", onto.mask), ("source", source.mask), ("target", target.mask)):
+        if one.kept < one.size:
+            raise Refused(
+                f"align: '{name}' has a density of {one.density:.4g}, and networks are matched whole. Give the dense "
+                "ticket that draw() makes, and what was trained from it without rewiring."
+            )
+    if target.ticket.digest != onto.digest:
+        raise Refused(
+            f"align: 'target' was trained from {target.ticket.key}, and 'onto' is {onto.key}. The permutation is of "
+            "the network that grows from the new weights: train 'onto' itself."
+        )
+    if source.ticket.digest not in {event.digest for event in ticket.lineage}:
+        raise Refused(
+            f"align: 'source' was trained from {source.ticket.key}, which is not in the lineage of {ticket!r}. The "
+            "permutation is of the network that the mask was found in: train the ticket that its search began with."
+        )
+
+
+def _check_kind(here: str, ticket: Ticket, there: str, other: Ticket) -> None:
+    for what in ("arch", "io"):
+        own, theirs = getattr(ticket, what), getattr(other, what)
+        if own != theirs:
+            raise Refused(
+                f"align: '{here}' has {what} {own}, and '{there}' has {theirs}. Units are matched in networks of one "
+                "architecture and one interface; transplant() carries a ticket to a task of other classes."
+            )
+
+
+def _check_permuted(ticket: Ticket, source: Trained, orders: Permutations) -> None:
+    """Whether the network computes what it did when mask and weights are permuted together, dense and sparse.
+
+    Raises:
+        Failed: If it does not.
+    """
+    arch, axes, mask = ticket.arch, ticket.arch.layout().axes, ticket.mask
+    moved = Mask.taking(permuted(mask, axes, orders))
+    exact = {name: value.double() if value.is_floating_point() else value for name, value in source.weights.items()}
+    there = permuted(exact, axes, orders)
+    inputs = _inputs(ticket.io)
+    for one, two in ((exact, there), (mask.apply(exact), moved.apply(there))):
+        before, after = (_outputs(arch, ticket.io, state, inputs) for state in (one, two))
+        off, most = float((before - after).abs().max()), float(before.abs().max())
+        if not off <= CLOSE * max(most, 1.0):
+            raise Failed(
+                f"{arch} computes something else once its units are permuted as its layout says: outputs differ by "
+                f"{off:.3g} where the largest is {most:.3g}. The axes of its layout are wrong; mend them."
+            )
+    if odd := [name for name in mask if moved.kept_in(name) != mask.kept_in(name)]:
+        raise Failed(f"align: permuting changed how many weights of '{odd[0]}' live. This is a bug; please report it.")
+
+
+def _inputs(io: Interface) -> Tensor:
+    rng, shape = numbers("align", "inputs"), (EXAMPLES, *io.inputs)
+    if io.tokens:
+        return torch.from_numpy(rng.integers(min(1, io.tokens - 1), io.tokens, shape))  # 0 is padding.
+    return torch.from_numpy(rng.standard_normal(shape))
+
+
+@torch.no_grad()
+def _outputs(arch: Arch, io: Interface, state: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    net = blank(arch, io)
+    net.load_state_dict(dict(state), assign=True)
+    return net.eval()(inputs)
+
+
+def _joined(lineages: Iterable[Lineage]) -> Lineage:
+    """Every call once, oldest first.
+
+    Raises:
+        Refused: If two histories contradict each other: a lineage has one result under a key.
+    """
+    events = tuple(dict.fromkeys(event for lineage in lineages for event in lineage))
+    digests: dict[str, str] = {}
+    for event in events:
+        if digests.setdefault(event.key, event.digest) != event.digest:
+            raise Refused(
+                f"align: {event.key} gave one result behind one of the inputs and another one behind another, as "
+                "happens between machines. Make both from one of them."
+            )
+    return Lineage(events)

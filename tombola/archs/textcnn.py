@@ -1,0 +1,142 @@
+"""Convolutions over words, each pooled to its strongest place (Kim, 2014; for reviews Desai et al., 2019)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, check_tokens, weighted
+from tombola.core.errors import Refused
+from tombola.core.initial import Scheme, draw_state
+from tombola.core.layout import Interface, Layout, Stage
+from tombola.core.noise import Dropout
+from tombola.core.plugin import plugin
+from tombola.core.seeds import numbers
+
+PAD, UNKNOWN = 0, 1
+Padding = Literal["masked", "seen"]
+
+
+@plugin("arch", "textcnn")
+class TextCnn:
+    """Text CNN: an embedding, parallel convolutions, their strongest answers, one hidden layer, a linear head.
+
+    The defaults are those of Desai et al. 2019 (section 4): 4,016,819 parameters with 8,000 subwords. What the paper
+    leaves open, or its toolkit (PyText) does otherwise, is a field.
+
+    Args:
+        width: Numbers that describe a token; drawn from N(0, 1).
+        channels: Filters of each height.
+        heights: Tokens that a filter reads.
+        hidden: Width of the hidden layer; 0 for none, as in Kim 2014.
+        dropout: The fraction of numbers that is dropped in training.
+        dropped: Whether it is dropped of the "embedding" (the paper) or of what is "pooled" (PyText, Kim).
+        padding: "masked": a place counts only if the filter lies on the text, so padding changes no answer. "seen":
+            padding is a token with a vector of its own, which filters read, so that an answer depends on the batch.
+        around: Whether texts get as much empty room on both sides as a filter is high, less one (PyText: "own").
+        unknown: The vector of the unknown token: "drawn" as the others are, or "zero" at first (PyText).
+        init: How the weights begin but for the embedding.
+
+    Example:
+        >>> io = Interface(inputs=(500,), classes=2, tokens=8000)
+        >>> sum(value.numel() for value in TextCnn().build(io).parameters())
+        4016819
+    """
+
+    width: int = 417
+    channels: int = 127
+    heights: tuple[int, ...] = (3, 4, 5)
+    hidden: int = 117
+    dropout: float = 0.285
+    dropped: Literal["embedding", "pooled"] = "embedding"
+    padding: Padding = "masked"
+    around: Literal["none", "own"] = "none"
+    unknown: Literal["drawn", "zero"] = "drawn"
+    init: Scheme = "torch_default"
+
+    def __post_init__(self) -> None:
+        between(self.width, 1, WIDEST, what="textcnn: field 'width'")
+        between(self.channels, 1, WIDEST, what="textcnn: field 'channels'")
+        between(self.hidden, 0, WIDEST, what="textcnn: field 'hidden'")
+        between(len(self.heights), 1, MOST_LAYERS, what="textcnn: the number of heights")
+        for height in self.heights:
+            between(height, 1, WIDEST, what="textcnn: a height in 'heights'")
+        Dropout(self.dropout)
+
+    def build(self, io: Interface) -> nn.Module:
+        """The module, for rows of token numbers."""
+        check_tokens(self, io)
+        if io.inputs[0] < max(self.heights):
+            raise Refused(
+                f"{self} has filters of {max(self.heights)} tokens; these texts have at most {io.inputs[0]}. Read more "
+                f"of each text (longest={max(self.heights)} or more), or use lower filters."
+            )
+        return built(self, io, lambda: TextCnnNet(self, io.tokens, io.classes), reads="tokens")
+
+    def layout(self) -> Layout:
+        """The embedding's columns may be permuted, and the hidden layer; what is pooled stands side by side there."""
+        axes: Axes = {"stem.weight": ("", "stem")}
+        convolutions = [f"stages.0.{i}" for i in range(len(self.heights))]
+        for name in convolutions:
+            axes |= weighted(name, "stem", "", kernel=1)
+        stages = [Stage(entry=name) for name in convolutions]
+        before = ""
+        if self.hidden:
+            axes |= weighted("stages.1.0", "", "stages.1.0")
+            stages, before = [*stages, Stage(entry="stages.1.0")], "stages.1.0"
+        axes |= weighted("head", before, "")
+        names = tuple(name for name in axes if name.endswith("weight"))
+        return Layout(stem=("stem",), stages=tuple(stages), head=("head",), prunable=names, axes=axes)
+
+    def initial(self, net: nn.Module, *names: str | int) -> dict[str, Tensor]:
+        state = draw_state(net, *names, scheme=self.init)
+        table = numbers(*names, "stem.weight").standard_normal(tuple(state["stem.weight"].shape), dtype="float32")
+        if self.padding == "masked":
+            table[PAD] = 0.0
+        if self.unknown == "zero":
+            table[UNKNOWN] = 0.0
+        return {**state, "stem.weight": torch.from_numpy(table)}
+
+
+class TextCnnNet(nn.Module):
+    """Embedding, convolutions side by side, maximum over places, hidden layer, head."""
+
+    def __init__(self, arch: TextCnn, tokens: int, classes: int) -> None:
+        """Name the parts as a layout does: `stem`, `stages.0.<i>` for each height, `stages.1.0`, `head`."""
+        super().__init__()
+        self.seen, self.around = arch.padding == "seen", arch.around == "own"
+        self.dropped = arch.dropped
+        self.dropout = Dropout(arch.dropout)
+        self.stem = nn.Embedding(tokens, arch.width, padding_idx=None if self.seen else PAD)  # Zero, and stays so.
+        pooled = arch.channels * len(arch.heights)
+        convolutions = nn.ModuleList(nn.Conv1d(arch.width, arch.channels, height) for height in arch.heights)
+        self.stages = nn.ModuleList([convolutions])
+        if arch.hidden:
+            self.stages.append(nn.ModuleList([nn.Linear(pooled, arch.hidden)]))
+        self.head = nn.Linear(arch.hidden or pooled, classes)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """The outputs, (batch, classes), of token numbers (batch, places)."""
+        lengths = (tokens != PAD).sum(1)
+        x = self.stem(tokens).transpose(1, 2)
+        if self.dropped == "embedding":
+            x = self.dropout(x)
+        x = torch.cat([self._strongest(conv, x, lengths) for conv in self.stages[0]], 1)  # type: ignore[union-attr]
+        if self.dropped == "pooled":
+            x = self.dropout(x)
+        for layer in self.stages[1] if len(self.stages) > 1 else ():  # type: ignore[union-attr]
+            x = F.relu(layer(x))
+        return self.head(x)
+
+    def _strongest(self, conv: nn.Conv1d, x: Tensor, lengths: Tensor) -> Tensor:
+        """Of each filter the largest answer, (batch, channels), after ReLU: 0 is the least that it can be."""
+        height = conv.kernel_size[0]
+        room = height - 1 if self.around else 0
+        x = F.pad(x, (room, max(room, height - x.shape[2] - room)))
+        answers = F.relu(conv(x))
+        if not self.seen:  # A text shorter than the filter has one place, the first.
+            places = torch.arange(answers.shape[2], device=x.device)
+            last = (lengths + 2 * room - height).clamp(min=0)
+            answers = answers * (places <= last[:, None])[:, None]
+        return answers.amax(2)

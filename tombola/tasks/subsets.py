@@ -1,0 +1,68 @@
+"""Which training examples are held out for validation, and which few are used of the others."""
+
+import functools
+
+import numpy as np
+
+from tombola.core.errors import Refused
+from tombola.core.seeds import numbers
+from tombola.core.task import Holdout
+
+
+def held_out(total: int, holdout: Holdout) -> int:
+    """The number of training examples that are held out.
+
+    Raises:
+        Refused: If nothing is left to train on.
+    """
+    if not (0 <= holdout.fraction < 1 and round(holdout.fraction * total) < total):
+        raise Refused(
+            f"holdout fraction {holdout.fraction} leaves nothing of {total:,} examples to train on. It is 0 or more "
+            "and below 1."
+        )
+    return round(holdout.fraction * total)
+
+
+@functools.lru_cache(maxsize=16)
+def divided(total: int, holdout: Holdout) -> tuple[np.ndarray, np.ndarray]:
+    """The positions of the training and of the held-out examples, each in ascending order.
+
+    Held out are the first round(fraction x total) of a permutation that the holdout's seed names.
+    """
+    order = numbers("validation", holdout.seed).permutation(total)
+    number = held_out(total, holdout)
+    return np.sort(order[number:]), np.sort(order[:number])
+
+
+def fewer(chosen: np.ndarray, labels: np.ndarray, number: int, *names: str | int) -> np.ndarray:
+    """The positions of so many of the chosen examples, balanced over their classes, in ascending order.
+
+    The examples are shuffled by the names and taken in rounds: the first of every class, the second of every class, and
+    so on, in the order of the shuffle within a round. So no class is ahead of another by more than one while both last,
+    and a smaller number gives a part of what a larger one gives.
+
+    Args:
+        chosen: Positions, without repetitions.
+        labels: The labels of all examples: that of position p is `labels[p]`.
+        number: How many; all of them are allowed.
+        names: What the draw is named by (see `tombola.core.seeds.numbers`).
+
+    Raises:
+        Refused: If there are not so many.
+
+    Example:
+        >>> fewer(np.arange(6), np.array([0, 0, 0, 0, 1, 1]), 4, "an example").tolist()
+        [0, 2, 4, 5]
+    """
+    if not 0 < number <= len(chosen):
+        raise Refused(
+            f"{number:,} labelled examples are asked for, there are {len(chosen):,} to train on. Ask for 1 or more and "
+            "at most as many as there are."
+        )
+    shuffled = np.sort(chosen)[numbers(*names).permutation(len(chosen))]
+    found = labels[shuffled]
+    by_class = np.argsort(found, kind="stable")
+    starts = np.searchsorted(found[by_class], found)
+    turns = np.empty(len(chosen), dtype=np.int64)  # Which of its class an example is, in the order of the shuffle.
+    turns[by_class] = np.arange(len(chosen))
+    return np.sort(shuffled[np.argsort(turns - starts, kind="stable")[:number]])
