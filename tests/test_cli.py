@@ -127,6 +127,15 @@ def test_find_by_densities_scope_criterion_restart_and_seed(run: Run):
     assert "seeds=seeds(seed=3)" in ticket.lineage.events[0].call and "criterion=random()" in ticket.lineage.last.call
 
 
+def test_find_a_chain_of_random_tickets(run: Run):
+    words = ("find", "mlp(hidden=(6,))", "digits", "--recipe", RECIPE, "--levels", "2", "--out", "a.ticket")
+    assert run(*words, "--then", "reinit(draw=fresh)").code == 0
+    ticket = Ticket.load("a.ticket")
+    assert [event.function for event in ticket.lineage] == ["draw", *["train", "cut", "carry"] * 2]
+    assert "reinit(draw='fresh')" in ticket.lineage.last.call and ticket.level == 2
+    assert "no move called 'reinitt'" in complaint(run(*words, "--then", "reinitt"), 2)
+
+
 def test_find_before_training(run: Run):
     early = (*FIND[:-2], "--criterion", "snip", "--densities", "0.5", "0.2")
     found = run(*early, "--out", "snip.ticket", "--json").json["tickets"]

@@ -19,7 +19,7 @@ from tombola.core.ticket import Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.random_ import Random
 from tombola.find import carry, cut, draw, find, further
-from tombola.moves.controls import Shuffle
+from tombola.moves.controls import Reinit, Shuffle
 from tombola.prune import Erk, Everywhere, PerLayer
 from tombola.recall import recalled
 from tombola.study.step import Step, now
@@ -285,6 +285,26 @@ def test_a_network_of_convolutions():
 
 
 # The verbs.
+
+
+def test_a_chain_of_random_tickets_prunes_what_each_of_them_learned():
+    """TICKET-RANDOM of Desai et al. 2019: masks come from the random tickets themselves, and are nested."""
+    call = Recording()
+    tickets = list(find(ARCH, TASK, RECIPE, levels=3, keep=0.5, then=Reinit(draw="fresh"), call=call))
+    assert [function for function, _, _ in call.calls] == ["draw", *["train", "cut", "carry"] * 3]
+    assert [ticket.level for ticket in tickets] == [0, 1, 2, 3]
+    name = "stages.0.0.weight"
+    for one, other in itertools.pairwise(tickets):
+        assert other.mask <= one.mask and not torch.equal(one.weights[name], other.weights[name]) and other.step == 0
+    own = list(find(ARCH, TASK, RECIPE, levels=3, keep=0.5))
+    assert tickets[1].mask == own[1].mask and tickets[2].mask != own[2].mask
+    assert verify(tickets[-1], parents=[result for _, _, result in call.calls]).ok
+
+
+def test_what_is_cut_early_is_moved_too():
+    tickets = list(find(ARCH, TASK, RECIPE, densities=(0.5,), moment="before", then=Shuffle()))
+    plain = list(find(ARCH, TASK, RECIPE, densities=(0.5,), moment="before"))
+    assert tickets[1].mask == (plain[1] | Shuffle()).mask != plain[1].mask
 
 
 def test_carry_is_the_bar(ladder: list[Ticket]):

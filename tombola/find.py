@@ -19,7 +19,7 @@ from tombola.core.mask import Mask
 from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
-from tombola.core.ticket import RESTARTS, Restart, Ticket
+from tombola.core.ticket import RESTARTS, Move, Restart, Ticket
 from tombola.criteria.magnitude import Magnitude
 from tombola.prune import Everywhere, Scope, in_rounds, widened
 from tombola.study.deferred import Deferred
@@ -47,6 +47,7 @@ def find(
     densities: tuple[float, ...] = (),
     restart: Restart = "weights",
     moment: Moment | Literal[""] = "",
+    then: Move | None = None,
     seeds: Seeds = Seeds(),
     call: Any = now,
 ) -> Iterator[Ticket]:
@@ -58,6 +59,8 @@ def find(
         restart: From what each ticket restarts (see `Ticket`): rewound weights, or trained ones ("rate", "fine-tune").
         moment: Cut "after" training, level by level, or "before" it, where each ticket is cut from the dense one at
             once; "" is the criterion's own habit.
+        then: A move that each ticket goes through when it is cut, before it is trained: a chain of random tickets,
+            whose masks come from each other, has `Reinit(draw="fresh")` (TICKET-RANDOM of Desai et al. 2019).
         call: How steps are run: `now`, or a `Store`, which remembers.
     """
     how = {"criterion": criterion, "scope": scope, "keep": keep, "restart": restart, "moment": moment}
@@ -67,7 +70,8 @@ def find(
     yield ticket
     if is_early(criterion, moment):
         densities = densities or tuple(ladder(dense, scope, keep=keep, levels=levels))
-    yield from further(ticket, task, recipe, **how, densities=densities, levels=levels, seeds=seeds, call=call)
+    more = {"densities": densities, "levels": levels, "then": then, "seeds": seeds, "call": call}
+    yield from further(ticket, task, recipe, **how, **more)
 
 
 def further(
@@ -82,6 +86,7 @@ def further(
     densities: tuple[float, ...] = (),
     restart: Restart = "weights",
     moment: Moment | Literal[""] = "",
+    then: Move | None = None,
     seeds: Seeds = Seeds(),
     call: Any = now,
 ) -> Iterator[Ticket]:
@@ -105,15 +110,19 @@ def further(
         check_search(ticket.mask, ticket.arch, ticket.io, recipe, **how, restart=restart, moment=moment)
         if is_early(criterion, moment):
             densities = densities or tuple(ladder(ticket.mask, scope, keep=keep, levels=levels))
+
+    def moved(found: Any) -> Any:
+        return found if then is None else call(carry, ticket=found, by=then)
+
     if is_early(criterion, moment):
         for density in densities:
             given = {"criterion": criterion, "scope": scope, "density": density, "seeds": seeds}
-            yield call(cut_early, ticket=ticket, task=task, recipe=recipe, **given)
+            yield moved(call(cut_early, ticket=ticket, task=task, recipe=recipe, **given))
         return
     last: Any = ticket
     for size in [{"density": density} for density in densities] or [{"keep": keep}] * levels:
         trained = call(train, ticket=last, task=task, recipe=training(recipe, last), seeds=seeds)
-        last = call(cut, trained=trained, criterion=criterion, scope=scope, restart=restart, **size)
+        last = moved(call(cut, trained=trained, criterion=criterion, scope=scope, restart=restart, **size))
         yield last
 
 

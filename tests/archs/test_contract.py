@@ -150,18 +150,22 @@ def permute(state: dict[str, Tensor], layout: Layout, *, only: str = "") -> tupl
     lengths: dict[str, int] = {}
     for name, groups in layout.axes.items():
         for group, length in zip(groups, state[name].shape, strict=True):
-            if group:
+            if group and "+" not in group:
                 lengths[group] = min(length, lengths.get(group, length))
     rng = np.random.default_rng(1)
     orders = {group: shuffled(rng, length) for group, length in lengths.items() if only in ("", group)}
     result = dict(state)
     for name, groups in layout.axes.items():
         for axis, group in enumerate(groups):
-            if group in orders:
-                run, rest = divmod(state[name].shape[axis], lengths[group])
-                assert rest == 0, (name, group)
-                index = (orders[group][:, None] * run + np.arange(run)).ravel()
-                result[name] = result[name].index_select(axis, torch.from_numpy(index))
+            sides = group.split("+") if group else []
+            run, rest = divmod(state[name].shape[axis], sum(lengths[side] for side in sides) or 1)
+            assert not sides or rest == 0, (name, group)
+            parts = list(result[name].split([run * lengths[side] for side in sides], axis)) if sides else []
+            for place, side in enumerate(sides):
+                if side in orders:
+                    index = (orders[side][:, None] * run + np.arange(run)).ravel()
+                    parts[place] = parts[place].index_select(axis, torch.from_numpy(index))
+            result[name] = torch.cat(parts, axis) if parts else result[name]
     return result, [group for group in orders if lengths[group] > 1]
 
 

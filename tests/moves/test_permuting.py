@@ -12,6 +12,7 @@ from tombola.archs.conv import Conv
 from tombola.archs.mlp import Mlp
 from tombola.archs.mobilenet import MobileNet
 from tombola.archs.resnet import ResNet
+from tombola.archs.textcnn import TextCnn
 from tombola.archs.vgg import Vgg
 from tombola.archs.vit import ViT
 from tombola.core.errors import Refused
@@ -27,17 +28,24 @@ NETS = (
     ResNet(depth=14, width=4),
     MobileNet(repeats=1, width=2),
     ViT(patch=8, depth=2, width=8, heads=2),
+    TextCnn(width=7, channels=6, hidden=5),  # Its filters of three heights stand side by side.
 )
 TINY = Mlp(hidden=(4, 3))
 
+WORDS = Interface(inputs=(9,), classes=5, tokens=30)
+
 State = dict[str, Tensor]
+
+
+def io_of(arch: Arch) -> Interface:
+    return WORDS if isinstance(arch, TextCnn) else IO
 
 
 def drawn(arch: Arch, seed: int = 0) -> State:
     """A state dict of which no two numbers are alike, in double precision; variances are positive."""
     rng = np.random.default_rng(seed)
     state: State = {}
-    for name, value in initial_weights(arch, IO, "net", seed).items():
+    for name, value in initial_weights(arch, io_of(arch), "net", seed).items():
         if value.is_floating_point():
             more = torch.from_numpy(0.1 * rng.standard_normal(tuple(value.shape)))
             state[name] = value.double() + (more.abs() + 0.5 if name.endswith("running_var") else more)
@@ -52,11 +60,12 @@ def shuffled(arch: Arch, state: Mapping[str, Tensor], seed: int = 1) -> dict[str
 
 
 def outputs(arch: Arch, state: Mapping[str, Tensor]) -> Tensor:
-    net = blank(arch, IO)
+    net = blank(arch, io_of(arch))
     net.load_state_dict(dict(state), assign=True)
-    pictures = torch.from_numpy(np.random.default_rng(9).standard_normal((6, *IO.inputs)))
+    rng = np.random.default_rng(9)
+    pictures, words = rng.standard_normal((6, *IO.inputs)), rng.integers(1, WORDS.tokens, (6, *WORDS.inputs))
     with torch.no_grad():
-        return net.eval()(pictures)
+        return net.eval()(torch.from_numpy(words if isinstance(arch, TextCnn) else pictures))
 
 
 @pytest.mark.parametrize("arch", NETS, ids=str)
@@ -80,7 +89,7 @@ def test_a_permuted_network_computes_what_it_did(arch: Arch):
 def test_a_mask_moves_with_its_weights(arch: Arch):
     state, axes = drawn(arch), arch.layout().axes
     rng = np.random.default_rng(3)
-    mask = Mask({n: torch.from_numpy(rng.random(s) < 0.5) for n, s in dense_mask(arch, IO).shapes.items()})
+    mask = Mask({n: torch.from_numpy(rng.random(s) < 0.5) for n, s in dense_mask(arch, io_of(arch)).shapes.items()})
     orders = shuffled(arch, state)
     moved = Mask.taking(permuted(mask, axes, orders))
     assert {n: moved.kept_in(n) for n in moved} == {n: mask.kept_in(n) for n in mask} and moved != mask
@@ -118,6 +127,19 @@ def test_what_is_no_order(orders: dict[str, np.ndarray], said: str):
     axes = {"conv.weight": ("c", ""), "line.weight": ("l", "c")}
     with pytest.raises(Refused, match=said):
         permuted({"conv.weight": torch.zeros(2, 1), "line.weight": torch.zeros(3, 4)}, axes, orders)
+
+
+def test_units_side_by_side_by_hand():
+    """Units a0 a1 | b0 b1 b2, two numbers each; both orders are turned round."""
+    axes = {"a": ("a",), "b": ("b",), "line": ("", "a+b")}
+    state = {"a": torch.zeros(2), "b": torch.zeros(3), "line": torch.arange(10.0)[None]}
+    made = permuted(state, axes, {"a": np.array([1, 0]), "b": np.array([2, 1, 0])})
+    assert made["line"].tolist() == [[2, 3, 0, 1, 8, 9, 6, 7, 4, 5]]
+    assert permuted(state, axes, {"b": np.array([0, 2, 1])})["line"].tolist() == [[0, 1, 2, 3, 4, 5, 8, 9, 6, 7]]
+    with pytest.raises(Refused, match="'b' acts beside others on 'line' and nowhere alone"):
+        sizes({"a": torch.zeros(2), "line": torch.zeros(1, 10)}, {"a": ("a",), "line": ("", "a+b")})
+    with pytest.raises(Refused, match="length of 9, and 'a\\+b', which acts on it, 5 units"):
+        sizes({**state, "line": torch.zeros(1, 9)}, axes)
 
 
 def test_axes_that_do_not_fit():

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from tests.moves.widths import IO, outputs, sparse
 from tombola.archs.mlp import Mlp
+from tombola.archs.textcnn import TextCnn
 from tombola.core.errors import Refused
-from tombola.core.layout import Interface, Layout
+from tombola.core.layout import Interface, Layout, dense_mask, initial_weights
 from tombola.core.plugin import LOADED, plugin
 from tombola.core.text import parse
+from tombola.core.ticket import Ticket
 from tombola.find import cut, find
 from tombola.moves.width import Narrow, Widen
 from tombola.study.store import Store
@@ -122,3 +124,11 @@ def test_carried_tickets_are_proved(tmp_path: pathlib.Path):
             assert sum(check.name.startswith("again: carry") for check in verdict.checks) >= 1
     forged = wide.rebuilt(weights={**wide.weights, "head.bias": wide.weights["head.bias"] + 1})
     assert not verify(forged, parents=[ticket]).ok
+
+
+def test_units_side_by_side_are_refused():
+    io = Interface(inputs=(9,), classes=2, tokens=20)
+    narrow = TextCnn(width=4, channels=3, heights=(2, 3))
+    ticket = Ticket(arch=narrow, io=io, mask=dense_mask(narrow, io), weights=initial_weights(narrow, io, "test"))
+    with pytest.raises(Refused, match="on an axis of 'stages.1.0.weight' units of several layers stand side by side"):
+        _ = ticket | Widen(to=TextCnn(width=4, channels=6, heights=(2, 3)))

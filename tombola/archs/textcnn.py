@@ -75,15 +75,15 @@ class TextCnn:
         return built(self, io, lambda: TextCnnNet(self, io.tokens, io.classes), reads="tokens")
 
     def layout(self) -> Layout:
-        """The embedding's columns may be permuted, and the hidden layer; what is pooled stands side by side there."""
+        """The embedding's columns may be permuted, each convolution's filters, and the hidden layer."""
         axes: Axes = {"stem.weight": ("", "stem")}
         convolutions = [f"stages.0.{i}" for i in range(len(self.heights))]
         for name in convolutions:
-            axes |= weighted(name, "stem", "", kernel=1)
+            axes |= weighted(name, "stem", name, kernel=1)
         stages = [Stage(entry=name) for name in convolutions]
-        before = ""
+        before = "+".join(convolutions)
         if self.hidden:
-            axes |= weighted("stages.1.0", "", "stages.1.0")
+            axes |= weighted("stages.1.0", before, "stages.1.0")
             stages, before = [*stages, Stage(entry="stages.1.0")], "stages.1.0"
         axes |= weighted("head", before, "")
         names = tuple(name for name in axes if name.endswith("weight"))

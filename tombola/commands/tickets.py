@@ -43,7 +43,7 @@ def find(asked: Find) -> int:
         check_not_lost(asked.out, asked.start)
     arch, task = _network(asked, start), parse("task", asked.task or (start.task if start else "") or TASK)
     recipe = parse("recipe", asked.recipe or (start.recipe if start else "") or task.default_recipe)
-    seeds = Seeds(asked.seed)
+    seeds, then = Seeds(asked.seed), parse("move", asked.then) if asked.then else None
     if asked.levels is not None and asked.densities:
         raise Refused("--levels and --densities are both given. Each density is a cut by itself: leave --levels out.")
     if asked.levels is not None and asked.levels < 0:
@@ -69,7 +69,7 @@ def find(asked: Find) -> int:
     started = time.monotonic()
     with Live(total=levels + 1, title=f"{arch} on {task}") as live:
         call = Store(asked.store, machine=machine, listen=live.listen)
-        how |= {"restart": asked.restart, "moment": asked.moment, "seeds": seeds, "call": call}
+        how |= {"restart": asked.restart, "moment": asked.moment, "then": then, "seeds": seeds, "call": call}
         first = find_tickets(arch, task, recipe, **how) if start is None else _from(start, task, recipe, **how)
         for ticket in first:
             to = training(recipe, ticket)

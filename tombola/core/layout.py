@@ -46,8 +46,8 @@ class Interface:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
         """The interface of such data."""
-        fields: dict[str, Any] = {**found, "inputs": tuple(found["inputs"])}
-        return cls(**fields)
+        text = {name: found[name] for name in ("tokens", "vocabulary") if name in found}
+        return cls(inputs=tuple(found["inputs"]), classes=found["classes"], **text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Layout:
 
     `stem`, stages and `head` are disjoint and cover all parameters. `prunable` names conv and linear weights in the
     order of the network. `axes` gives, for each parameter, the permutation that acts on each of its axes ("" where none
-    may); an axis that is k times as long as its permutation moves in runs of k, as behind a flattened feature map.
+    may); an axis that is k times as long as its permutation moves in runs of k, as behind a flattened feature map. Where
+    several act side by side on one axis, as behind parallel layers, they are named in their order: "a+b".
     """
 
     stem: tuple[str, ...]
@@ -72,6 +73,16 @@ class Layout:
     head: tuple[str, ...]
     prunable: tuple[str, ...]
     axes: Mapping[str, tuple[str, ...]]
+
+
+def side_by_side(axis: str) -> tuple[str, ...]:
+    """The permutations that act on an axis, in their order.
+
+    Example:
+        >>> side_by_side("a+b"), side_by_side("a"), side_by_side("")
+        (('a', 'b'), ('a',), ())
+    """
+    return tuple(axis.split("+")) if axis else ()
 
 
 @runtime_checkable

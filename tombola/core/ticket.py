@@ -26,6 +26,7 @@ from tombola.core.text import parse
 Restart = Literal["weights", "rate", "fine-tune"]
 RESTARTS = ("weights", "rate", "fine-tune")
 Holding = Literal["all", "alive"]
+Move = Callable[["Ticket"], "Ticket"]
 CUTS = ("cut", "cut_early")
 """The verbs that end in a ticket of the next level."""
 
@@ -102,7 +103,7 @@ class Ticket(Artifact):
         """A ticket with some fields replaced and the same lineage: what moves are made of."""
         return dataclasses.replace(self, **changes)
 
-    def __or__(self, move: Callable[["Ticket"], "Ticket"]) -> "Ticket":
+    def __or__(self, move: Move) -> "Ticket":
         """`ticket | move` is `carry(ticket, by=move)`."""
         return move(self).stamped(Call("carry", 1, {"ticket": self, "by": move}))
 

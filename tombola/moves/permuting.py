@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from tombola.core.errors import Refused
+from tombola.core.layout import side_by_side
 from tombola.core.seeds import numbers
 
 Axes = Mapping[str, tuple[str, ...]]
@@ -59,19 +60,26 @@ def sizes(state: Mapping[str, Tensor], axes: Axes) -> dict[str, int]:
         {'conv': 2}
     """
     found: dict[str, int] = {}
-    for name, axis, group in _places(axes):
-        if state[name].dim() != len(axes[name]):
+    for name, groups in axes.items():
+        if state[name].dim() != len(groups):
             raise Refused(
-                f"'{name}' has {state[name].dim()} axes and the layout names {len(axes[name])} of it: {axes[name]}. "
+                f"'{name}' has {state[name].dim()} axes and the layout names {len(groups)} of it: {groups}. "
                 "Give the layout of this network."
             )
-        found[group] = min(state[name].shape[axis], found.get(group, state[name].shape[axis]))
-    for name, axis, group in _places(axes):
-        if state[name].shape[axis] % max(found[group], 1):
-            raise Refused(
-                f"axis {axis} of '{name}' has a length of {state[name].shape[axis]}, and '{group}', which acts on it, "
-                f"{found[group]} units. An axis has as many numbers for each unit."
-            )
+        for axis, group in enumerate(groups):
+            if len(side_by_side(group)) == 1:
+                found[group] = min(state[name].shape[axis], found.get(group, state[name].shape[axis]))
+    for name, groups in axes.items():
+        for axis, group in enumerate(groups):
+            sides = side_by_side(group)
+            if lost := [one for one in sides if one not in found]:
+                raise Refused(f"'{lost[0]}' acts beside others on '{name}' and nowhere alone: it has no known length.")
+            units = sum(found[one] for one in sides)
+            if sides and state[name].shape[axis] % max(units, 1):
+                raise Refused(
+                    f"axis {axis} of '{name}' has a length of {state[name].shape[axis]}, and '{group}', which acts on "
+                    f"it, {units} units. An axis has as many numbers for each unit."
+                )
     return found
 
 
@@ -95,7 +103,7 @@ def permuted(state: Mapping[str, Tensor], axes: Axes, permutations: Permutations
     """
     here = {name: groups for name, groups in axes.items() if name in state}  # A mask has the prunable tensors only.
     own = sizes(state, here)
-    known = {group for groups in axes.values() for group in groups if group}
+    known = {one for groups in axes.values() for group in groups for one in side_by_side(group)}
     for group, order in permutations.items():
         if group not in known:
             raise Refused(f"no permutation of this network is called '{group}'. There are: {_listed(known)}.")
@@ -181,7 +189,7 @@ class _Pair:
         tensors: Collection[str],
         scale: Scale,
     ) -> None:
-        if not any(True for _ in _places(axes)):
+        if not any(any(groups) for groups in axes.values()):
             raise Refused(
                 "this network's layout has no permutations, so there is nothing to match: no two of its units can be "
                 "exchanged (a layout may leave its axes unnamed). Use an arch whose layout names them."
@@ -208,17 +216,19 @@ class _Pair:
         """
         size = self.units[group]
         total = torch.zeros(size, size, dtype=torch.float64)
-        for name, axis, own in _places(self.axes):
-            if own == group:
-                others = tuple("" if i == axis else g for i, g in enumerate(self.axes[name]))
-                second = _ordered(self.two[name], others, now, self.units)
-                one, two = (x.movedim(axis, 0).reshape(size, -1) for x in (self.one[name], second))
-                total += one @ two.T
+        for name, axis, start in _places(self.axes, group, self.units):
+            others = tuple("" if i == axis else g for i, g in enumerate(self.axes[name]))
+            second = _ordered(self.two[name], others, now, self.units)
+            run = second.shape[axis] // sum(self.units[one] for one in side_by_side(self.axes[name][axis]))
+            parts = (x.narrow(axis, start * run, size * run) for x in (self.one[name], second))
+            one, two = (x.movedim(axis, 0).reshape(size, -1) for x in parts)
+            total += one @ two.T
         return total.numpy()
 
     def total(self, now: Permutations, *, of: str = "") -> float:
         """The sum; or only the part on which one permutation acts."""
-        names = [name for name, groups in self.axes.items() if not of or of in groups]
+        acts = {name: {one for group in groups for one in side_by_side(group)} for name, groups in self.axes.items()}
+        names = [name for name in self.axes if not of or of in acts[name]]
         return sum(float((self.one[n] * _ordered(self.two[n], self.axes[n], now, self.units)).sum()) for n in names)
 
 
@@ -236,17 +246,29 @@ def cosines(fixed: Mapping[str, Tensor], moving: Mapping[str, Tensor], tensors: 
     return found
 
 
-def _places(axes: Axes) -> Iterator[tuple[str, int, str]]:
-    """Each axis on which a permutation acts: the tensor, the number of the axis, the permutation."""
-    return ((name, axis, group) for name, groups in axes.items() for axis, group in enumerate(groups) if group)
+def _places(axes: Axes, group: str, units: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
+    """Each axis on which a permutation acts: the tensor, the axis, how many units of others stand before its own."""
+    for name, groups in axes.items():
+        for axis, named in enumerate(groups):
+            start = 0
+            for one in side_by_side(named):
+                if one == group:
+                    yield name, axis, start
+                start += units[one]
 
 
 def _ordered(value: Tensor, groups: tuple[str, ...], orders: Permutations, units: Mapping[str, int]) -> Tensor:
-    for axis, group in enumerate(groups):
-        if group and group in orders and not np.array_equal(orders[group], np.arange(units[group])):
-            run = value.shape[axis] // units[group]
-            places = (orders[group][:, None] * run + np.arange(run)).reshape(-1)
-            value = value.index_select(axis, torch.from_numpy(places))
+    for axis, named in enumerate(groups):
+        sides = side_by_side(named)
+        if all(one not in orders or np.array_equal(orders[one], np.arange(units[one])) for one in sides):
+            continue
+        rows, start = list[np.ndarray](), 0
+        for one in sides:
+            rows.append(start + orders.get(one, np.arange(units[one])))
+            start += units[one]
+        run = value.shape[axis] // start
+        places = (np.concatenate(rows)[:, None] * run + np.arange(run)).reshape(-1)
+        value = value.index_select(axis, torch.from_numpy(places))
     return value
 
 

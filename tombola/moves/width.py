@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tombola.core.errors import Refused
 from tombola.core.expected import expected
-from tombola.core.layout import Arch
+from tombola.core.layout import Arch, side_by_side
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.seeds import numbers
@@ -158,6 +158,12 @@ def _sizes(move: str, ticket: Ticket, to: Arch) -> tuple[Sizes, Sizes]:
             has, lacks = (ticket.arch, to) if name in here else (to, ticket.arch)
             raise Refused(f"{move} changes nothing but widths, and {has} has '{name}', which {lacks} lacks. {way_out}")
     ours, theirs = ticket.arch.layout().axes, to.layout().axes
+    for name, groups in ours.items():
+        if beside := [group for group in groups if len(side_by_side(group)) > 1]:
+            raise Refused(
+                f"{move}: on an axis of '{name}' units of several layers stand side by side ({beside[0]}), which is "
+                "not known here. Use a network of layers in a row."
+            )
     old, new = _groups(here, ours), _groups(there, theirs)
     for name, (shape, _) in here.items():
         other, groups = there[name][0], ours.get(name, ("",) * len(shape))

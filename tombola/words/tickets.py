@@ -36,6 +36,8 @@ class Find(Shared):
     criterion's habit)."""
     restart: str = "weights"
     """What a ticket restarts from: weights (rewound), rate (only the schedule), fine-tune."""
+    then: str = ""
+    """A move that each ticket goes through before it is trained: "reinit(draw=fresh)" is a chain of random tickets."""
     seed: int = 0
     """One number for everything that is drawn at random."""
     store: str = "runs"
@@ -51,7 +53,7 @@ class Find(Shared):
     def named(self) -> list[tuple[str, str]]:
         """Kinds and texts of the plug-ins that are named."""
         named = [("arch", self.arch), ("task", self.task), ("criterion", self.criterion), ("scope", self.scope)]
-        return [*named, ("recipe", self.recipe), ("machine", self.machine)]
+        return [*named, ("recipe", self.recipe), ("move", self.then), ("machine", self.machine)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
