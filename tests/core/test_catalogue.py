@@ -42,7 +42,8 @@ def test_an_entry_says_what_there_is():
     entry = catalogue.find_entry("seeds")
     assert (entry.kind, entry.module) == ("seeds", "tombola.core.seeds")
     assert str(entry) == "seeds(seed=0, init=-1, data=-1, augment=-1, reinit=-1)"
-    assert str(catalogue.find_entry("interface", kind="interface")) == "interface(inputs, classes, tokens=0, vocabulary='')"
+    interface = catalogue.find_entry("interface", kind="interface")
+    assert str(interface) == "interface(inputs, classes, tokens=0, vocabulary='')"
     assert entry.summary == "One number for every stream of a run, or one number each."
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from tombola.core import catalogue
+from tombola.core.errors import Refused
 from tombola.core.text import parse
 from tombola.report.findings import Missing
 from tombola.report.match import check, rows_of
@@ -110,3 +111,16 @@ def test_tries_have_a_budget_and_seeds_of_their_own():
     assert max(counts.values()) == 4 * len(rivals.TRIED_WITH)
     assert set(counts) == {name for name, rival in RIVALS.items() if len(rival.tried) > 1}
     assert not open_study("rivals(tune='yes')").declared("claims")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("methods=('snip',)", "methods: there is no 'snip'. There are: random, random ERK"),
+        ("arms=('shuffle',)", "arms: there is no 'shuffle'. There are: shuffled, reinitialised, longer."),
+        ("densities=(2.0,)", "a density of 2.0 is asked for. It is a fraction"),
+    ],
+)
+def test_settings_that_mean_nothing(settings: str, message: str):
+    with pytest.raises(Refused, match=message):
+        open_study(f"rivals({settings})").goals()

@@ -123,6 +123,16 @@ def test_stored_steps_do_not_run_and_those_behind_a_known_row_need_not_be_there(
     assert list(work(found)) == ["toy_learn"]
 
 
+def test_a_row_that_is_noted_runs_again_where_others_are_made_of_it(store: Store):
+    root = defer(begin, width=3)
+    end = defer(learn, of=root)
+    noted = store.folder / "noted" / "toy_begin" / f"{root.key.partition(':')[2]}.json"
+    noted.parent.mkdir(parents=True)
+    noted.write_bytes(seal({"key": root.key}))
+    found = plan(graph(root, end), store)
+    assert (found.steps, found.stored, found.known, found.to_run) == (2, 0, 1, 2)
+
+
 def test_a_plan_writes_nothing(store: Store):
     root = defer(begin, width=3)
     keep(store, root)

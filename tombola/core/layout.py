@@ -64,8 +64,8 @@ class Layout:
 
     `stem`, stages and `head` are disjoint and cover all parameters. `prunable` names conv and linear weights in the
     order of the network. `axes` gives, for each parameter, the permutation that acts on each of its axes ("" where none
-    may); an axis that is k times as long as its permutation moves in runs of k, as behind a flattened feature map. Where
-    several act side by side on one axis, as behind parallel layers, they are named in their order: "a+b".
+    may); an axis that is k times as long as its permutation moves in runs of k, as behind a flattened feature map.
+    Where several act side by side on one axis, as behind parallel layers, they are named in their order: "a+b".
     """
 
     stem: tuple[str, ...]

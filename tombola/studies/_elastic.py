@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from tombola import Everywhere, Recipe, Refused, Seeds, carry, cut_early, defer, draw, find, longer, parse, train
+from tombola import Everywhere, Recipe, Seeds, carry, cut_early, defer, draw, find, longer, parse, train
 from tombola.moves.controls import Reinit, Shuffle
 from tombola.moves.equalize import Equalize
 from tombola.train.schedules import StepDecay
@@ -84,17 +84,6 @@ class Bench:
             "random, as run": Shuffle(seed=self.seed, values="masked"),
         }
         return self.trained(defer(carry, ticket=tickets[level], by=moves[name]))
-
-
-def known(what: str, given: tuple[str, ...], words: tuple[str, ...]) -> None:
-    """Refuse a setting's words that mean nothing.
-
-    Raises:
-        Refused: If one of them is not known.
-    """
-    for word in given:
-        if word not in words:
-            raise Refused(f"{what}: there is no '{word}'. There are: {', '.join(words)}.")
 
 
 def small(full: Recipe, *, rewind: int) -> Recipe:

@@ -38,8 +38,9 @@ from tombola.moves.controls import RandomMask, Reinit
 from tombola.moves.stretch import Stretch
 from tombola.probes.break_even import break_even
 from tombola.probes.price import price
-from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, known, small
+from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, small
 from tombola.studies._elastic_claims import of_copies, of_kept, of_parts, of_sources, of_transfers
+from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import ElasticResNet, ElasticVgg
 

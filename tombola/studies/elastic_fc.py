@@ -32,7 +32,8 @@ from tombola import (
 from tombola.archs.mlp import Mlp
 from tombola.archs.vgg import Vgg
 from tombola.moves.stretch import Squeeze, Stretch
-from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, known, small
+from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, small
+from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.tasks.mnist import Mnist
 from tombola.train.recipes import ElasticMlp, ElasticVgg

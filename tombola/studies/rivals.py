@@ -22,6 +22,7 @@ from tombola import (
     NotWorse,
     Pivot,
     Recipe,
+    Refused,
     Seeds,
     carry,
     cut,
@@ -39,6 +40,7 @@ from tombola.moves.controls import Reinit, Shuffle
 from tombola.probes.connectivity import connectivity
 from tombola.probes.price import price
 from tombola.studies._rivals import RIVALS, TEN, On, Rival, rungs
+from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.tasks.mnist import Mnist
 from tombola.train.optimizers import Sgd
@@ -180,7 +182,12 @@ def goals(
     tune: Literal["no", "yes"] = "no",
 ) -> Iterator[Goal]:
     """All methods at all densities with their controls; or the tries by which their settings were chosen."""
+    known("methods", methods, RIVALS)
+    known("arms", arms, (*CONTROLS, "longer"))
     chosen, wanted = methods or _methods(on), densities or DENSITIES[on]
+    for density in wanted:
+        if not 0 < density < 1:
+            raise Refused(f"rivals: a density of {density} is asked for. It is a fraction of the weights: 0.1, say.")
     if tune == "yes":
         yield from tries(on, chosen)
         return

@@ -109,7 +109,8 @@ def plan(graph: Graph, store: Store) -> Plan:
         by_function[graph.calls[key].function.name].append(costs.of(key))
     known = sum(goal.of.key in present or goal.of.key in noted for goal in graph.goals)
     work = tuple(_work(function, costs) for function, costs in by_function.items())
-    stored = sum(key in present or key in noted for key in graph.calls)
+    # What was imported as a row alone is run again where others are made of it.
+    stored = sum((key in present or key in noted) and key not in todo for key in graph.calls)
     return Plan(len(graph), stored, len(graph.goals), known, work, _elsewhere(graph, store, present | noted))
 
 
