@@ -136,6 +136,14 @@ def test_find_a_chain_of_random_tickets(run: Run):
     assert "no move called 'reinitt'" in complaint(run(*words, "--then", "reinitt"), 2)
 
 
+def test_a_network_that_is_cut_off_is_warned_of_whenever_it_is_shown(run: Run):
+    words = ("find", "mlp(hidden=(60, 40))", "digits", "--recipe", RECIPE, "--densities", "0.005")
+    for _ in range(2):  # Stored, too.
+        answer = run(*words, "--criterion", "random")
+        assert answer.code == 0 and "warning: level 1: 'stages.1.0.weight': " in answer.out.replace("\n", " ")
+    assert "warning" not in run(*words[:-1], "0.5", "--criterion", "random").out
+
+
 def test_find_before_training(run: Run):
     early = (*FIND[:-2], "--criterion", "snip", "--densities", "0.5", "0.2")
     found = run(*early, "--out", "snip.ticket", "--json").json["tickets"]

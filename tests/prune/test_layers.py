@@ -34,6 +34,7 @@ def test_what_is_weak_is_told():
             "bias": torch.tensor([True, False]),
         }
     )
+    assert weak_layers(mask, most=0.5) == [said for said in weak_layers(mask) if "no weight" in said]
     assert weak_layers(mask) == [
         "'conv': 2 of 4 units have no living input",
         "'gone' has no weight left (layer collapse)",

@@ -34,6 +34,8 @@ from tombola.words.tickets import Find, Show, Train, Verify
 
 ARCH, TASK, LEVELS = "mlp", "digits", 10
 """What is found where nobody says what, and in how many cuts."""
+HALF = 0.5
+"""A layer most of whose units have no living input is warned of: the network is cut off there."""
 
 
 def find(asked: Find) -> int:
@@ -88,6 +90,8 @@ def find(asked: Find) -> int:
         print_json({"tickets": found, "out": asked.out})
         return 0
     PLAIN.print(levels_table(found))
+    for warning in weak_layers(ticket.mask, most=HALF):
+        PLAIN.print(f"warning: level {len(found) - 1}: {warning}")
     PLAIN.print(f"{time.monotonic() - started:.0f} s. Everything is kept in {asked.store}; a second call loads it.")
     if asked.out:
         PLAIN.print(f"{asked.out}: {ticket!r}, {pathlib.Path(asked.out).stat().st_size:,} bytes")

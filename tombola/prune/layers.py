@@ -24,10 +24,11 @@ def warn_of_collapse(mask: Mask, *, before: Mask) -> list[str]:
     return gone
 
 
-def weak_layers(mask: Mask) -> list[str]:
+def weak_layers(mask: Mask, *, most: float = 0.0) -> list[str]:
     """What is wrong with a mask's layers, in words: those without a weight, and those with units that nothing reaches.
 
-    A unit (a row of a linear weight, a filter of a convolution) without a living weight gives a constant.
+    A unit (a row of a linear weight, a filter of a convolution) without a living weight gives a constant. Layers are
+    named in which more than the fraction `most` of the units have none.
 
     Example:
         >>> import torch
@@ -40,6 +41,6 @@ def weak_layers(mask: Mask) -> list[str]:
             found.append(f"'{name}' has no weight left (layer collapse)")
         elif mask[name].dim() > 1:
             reached = mask[name].flatten(1).any(dim=1)
-            if not bool(reached.all()):
+            if int((~reached).sum()) > most * len(reached):
                 found.append(f"'{name}': {int((~reached).sum())} of {len(reached)} units have no living input")
     return found
