@@ -354,3 +354,20 @@ def test_reviews_of_the_study():
     assert task.io.tokens == 1000 and task.io == dataclasses.replace(task, domain="music").io
     with pytest.raises(UnknownName, match="no domain of reviews called 'bookss'. Did you mean 'books'"):
         Reviews(domain="bookss")
+
+
+def test_a_text_of_two_domains_belongs_to_the_first(tmp_path: Path):
+    for seed, name in enumerate(("Books", "Music")):
+        stars(tmp_path, name, number=40, seed=seed)
+    books, music = (tmp_path / "raw" / f"{name}.jsonl" for name in ("Books", "Music"))
+    music.write_text(music.read_text() + "\n".join(books.read_text().splitlines()[:20]) + "\n")
+    parts = {name: set(texts.part_of(amazon(tmp_path, domain=name), "train").texts) for name in ("Music", "Books")}
+    assert len(parts["Books"]) == 24 and 12 < len(parts["Music"]) < 24 and not parts["Books"] & parts["Music"]
+
+
+def test_a_domain_whose_test_texts_could_be_learned_is_refused(tmp_path: Path):
+    """Where domains are read one by one, a vocabulary would depend on who asks first."""
+    for name in ("Books", "Music", "Toys"):
+        stars(tmp_path, name, number=40)
+    with pytest.raises(Refused, match="'Toys' is not in shared=.* Add it: shared=\\('Books', 'Music', 'Toys'\\)"):
+        _ = amazon(tmp_path, domain="Toys").io

@@ -8,11 +8,10 @@ from tombola.archs._encoder import EncoderBlock, Order, block_axes, layer_normed
 from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, check_tokens, prunable, weighted
 from tombola.core.errors import Refused
 from tombola.core.initial import Scheme, draw_state
-from tombola.core.layout import Interface, Layout, Stage
+from tombola.core.layout import PAD, Interface, Layout, Stage
 from tombola.core.noise import Dropout
 from tombola.core.plugin import plugin
 
-PAD = 0
 STREAM = "stem"
 
 

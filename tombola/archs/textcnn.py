@@ -9,12 +9,10 @@ from torch import Tensor, nn
 from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, check_tokens, weighted
 from tombola.core.errors import Refused
 from tombola.core.initial import Scheme, draw_state
-from tombola.core.layout import Interface, Layout, Stage
+from tombola.core.layout import PAD, UNKNOWN, Interface, Layout, Stage
 from tombola.core.noise import Dropout
 from tombola.core.plugin import plugin
-from tombola.core.seeds import numbers
 
-PAD, UNKNOWN = 0, 1
 Padding = Literal["masked", "seen"]
 
 
@@ -90,13 +88,12 @@ class TextCnn:
         return Layout(stem=("stem",), stages=tuple(stages), head=("head",), prunable=names, axes=axes)
 
     def initial(self, net: nn.Module, *names: str | int) -> dict[str, Tensor]:
-        state = draw_state(net, *names, scheme=self.init)
-        table = numbers(*names, "stem.weight").standard_normal(tuple(state["stem.weight"].shape), dtype="float32")
+        state = draw_state(net, *names, scheme=self.init, table=1.0)
         if self.padding == "masked":
-            table[PAD] = 0.0
+            state["stem.weight"][PAD] = 0.0
         if self.unknown == "zero":
-            table[UNKNOWN] = 0.0
-        return {**state, "stem.weight": torch.from_numpy(table)}
+            state["stem.weight"][UNKNOWN] = 0.0
+        return state
 
 
 class TextCnnNet(nn.Module):

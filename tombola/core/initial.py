@@ -27,12 +27,17 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def draw_state(
-    net: nn.Module, *names: str | int, scheme: Scheme = "kaiming_normal", scale: NormScale = "one"
+    net: nn.Module,
+    *names: str | int,
+    scheme: Scheme = "kaiming_normal",
+    scale: NormScale = "one",
+    table: float = TABLE_SPREAD,
 ) -> dict[str, Tensor]:
     """Initial values for every entry of a network's state dict; `net` may live on the meta device.
 
     Args:
         names: Prefix of the streams' names; the entry's own name is added.
+        table: The standard deviation of learned tables.
         scale: Batch-norm scale: all ones, or uniform in [0, 1) as in the code of Frankle et al. 2020.
 
     Raises:
@@ -60,8 +65,8 @@ def draw_state(
             for name, value in own.items():
                 state[dot + name] = torch.ones(value.shape) if name == "weight" else torch.zeros(value.shape)
         elif isinstance(module, nn.Embedding):
-            table = numbers(*names, dot + "weight").standard_normal(tuple(module.weight.shape), dtype=np.float32)
-            state[dot + "weight"] = torch.as_tensor(table * np.float32(TABLE_SPREAD))
+            drawn = numbers(*names, dot + "weight").standard_normal(tuple(module.weight.shape), dtype=np.float32)
+            state[dot + "weight"] = torch.as_tensor(drawn * np.float32(table))
         elif own:
             raise Refused(f"no initial values are defined for '{prefix}' ({type(module).__name__}).")
     return {name: state[name] for name in net.state_dict()}

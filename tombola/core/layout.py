@@ -15,14 +15,16 @@ from tombola.core.mask import Mask
 from tombola.core.plugin import non_default_fields, plugin
 
 Scores = Mapping[str, Tensor]
+PAD, UNKNOWN = 0, 1
+"""Among token numbers: what stands behind a text that is shorter than others, and for what a vocabulary lacks."""
 
 
 @plugin("interface", "interface")
 class Interface:
     """What goes into a network and comes out: the shape of one input (without the batch) and the number of classes.
 
-    Where `tokens` is not 0 an input is a row of token numbers, at most `inputs` many, each below `tokens`; 0 pads.
-    `vocabulary` is the digest of what the numbers mean: rows of an embedding mean nothing under another one.
+    Where `tokens` is not 0 an input is a row of token numbers, at most `inputs` many, each below `tokens`, with `PAD`
+    behind them. `vocabulary` is the digest of what the numbers mean: an embedding means nothing under another one.
 
     Example:
         >>> Interface(inputs=(1, 28, 28), classes=10)

@@ -7,9 +7,8 @@ stands in the test part of any domain is taken out of the training part: it woul
 import dataclasses
 import functools
 import hashlib
-import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -52,6 +51,11 @@ class Library:
     file: str = ""
     division: tuple[int, int] = (0, 0)
     scan: int = 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether only the domains that are asked for are read: of other sets all are, and cleaned together."""
+        return bool(self.file) or not self.source.test
 
 
 def plain(text: str) -> str:
@@ -109,43 +113,43 @@ def read(library: Library, domains: tuple[str, ...]) -> Corpus:
     """
     from tombola.tasks.textfiles import rows  # Imports `datasets`, which takes a second.
 
-    if not library.source.test:
-        corpus = _divided(library, rows(library, library.source.train, domains), domains)
+    source = library.source
+    if not source.test:
+        corpus = _divided(library, rows(library, source.train, domains), domains)
     else:
-        parts = [_labelled(library, split, rows(library, split, domains)) for split in _splits(library)]
-        corpus = Corpus(parts[0], parts[1], 1 + max(int(part.labels.max(initial=0)) for part in parts))
-    there = tuple(dict.fromkeys(corpus.train.domains + corpus.test.domains))
+        train, test = (
+            _labelled(library, split, rows(library, split, domains)) for split in (source.train, source.test)
+        )
+        corpus = Corpus(train, test, 1 + int(max(train.labels.max(), test.labels.max())))
+    there = sorted({*corpus.train.domains, *corpus.test.domains})
     for domain in domains:
         if domain not in there:
-            raise unknown(f"domain of {library.source.name}", domain, sorted(there))
+            raise unknown(f"domain of {source.name}", domain, there)
     corpus = cleaned(corpus)
-    for domain, part, what in itertools.product(domains, corpus[:2], ("training", "test")):
-        if domain not in part.domains and (part is corpus.train) == (what == "training"):
-            raise Refused(
-                f"{library.source.name}: domain '{domain}' has no {what} text left, after empty and repeated ones were "
-                "taken out. Use another domain, or join it to one: domain='a+b'."
-            )
+    for what, part in (("training", corpus.train), ("test", corpus.test)):
+        for domain in domains:
+            if domain not in part.domains:
+                raise Refused(
+                    f"{source.name}: domain '{domain}' has no {what} text left, after empty and repeated ones were "
+                    "taken out. Use another domain, or join it to one: domain='a+b'."
+                )
     return corpus
-
-
-def _splits(library: Library) -> tuple[str, str]:
-    return library.source.train, library.source.test
 
 
 Row = tuple[str, int, str]
 """Text, label or stars, and domain."""
 
 
-def _labelled(library: Library, split: str, found: Iterable[Row]) -> Texts:
-    texts, labels, domains = (tuple(of) for of in zip(*found, strict=True)) if found else ((), (), ())
-    if not texts:
+def _labelled(library: Library, split: str, found: list[Row]) -> Texts:
+    if not found:
         raise Refused(f"{library.source.name}: split '{split}' is empty.")
+    texts, labels, domains = (tuple(of) for of in zip(*found, strict=True))
     if (low := min(labels)) < 0:
         raise Refused(f"{library.source.name}: split '{split}' has a label of {low}. Labels are 0 or more.")
     return Texts(texts, np.array(labels, dtype=np.int64), domains)  # type: ignore[arg-type]
 
 
-def _divided(library: Library, found: Iterable[Row], domains: tuple[str, ...]) -> Corpus:
+def _divided(library: Library, found: list[Row], domains: tuple[str, ...]) -> Corpus:
     """A set without parts of its own: as many of each class and domain, chosen and ordered by a digest of the text."""
     train, test = library.division
     pools: dict[tuple[str, int], dict[bytes, str]] = {(d, label): {} for d in domains for label in (0, 1)}
@@ -178,8 +182,3 @@ def _class(library: Library, stars: int) -> int | None:
     if not 1 <= stars <= 5:
         raise Damaged(f"{library.source.name}: column '{library.stars}' holds {stars}. Stars are 1 to 5.")
     return None if stars == 3 else int(stars > 3)
-
-
-def within(found: Iterator[Any], most: int) -> Iterator[Any]:
-    """The first of them; 0 means all."""
-    return itertools.islice(found, most or None)

@@ -12,11 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tombola.core.layout import PAD
 from tombola.tasks import corpora, kept, sources, vocabulary
 from tombola.tasks.arrays import Labels
 from tombola.tasks.buckets import Rows
 from tombola.tasks.corpora import Corpus, Library, Texts
 from tombola.tasks.vocabulary import Options
+
+VERSION = 1
+"""Of cleaning, dividing and encoding: what was kept under another one is made again."""
 
 
 class Encoded(NamedTuple):
@@ -38,7 +42,7 @@ class Encoded(NamedTuple):
         places = np.arange(to or int(lengths.max()))
         found = places < lengths[:, None]
         at = np.where(found, (ends - lengths)[:, None] + places, 0)
-        return np.where(found, self.tokens[at], vocabulary.PAD).astype(np.int64)
+        return np.where(found, self.tokens[at], PAD).astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,7 +73,7 @@ class Asked(NamedTuple):
     @property
     def corpus(self) -> Corpus:
         """The texts themselves, those of the vocabulary among them."""
-        return corpora.read(self.library, tuple(dict.fromkeys((*self.domains, *self.shared))))
+        return corpora.read(self.library, tuple(dict.fromkeys((*self.shared, *self.domains))))
 
     def model(self) -> bytes:
         """The vocabulary of the shared domains, in their order."""
@@ -87,7 +91,7 @@ class Asked(NamedTuple):
         """A name made of all that decides what is in a file, and of where the texts come from."""
         source = self.library.source
         where = sources.cache_name(source, sources.locate(source))
-        return f"{what}-{hashlib.sha256(repr((where, asked)).encode()).hexdigest()[:24]}"
+        return f"{what}-{hashlib.sha256(repr((VERSION, where, asked)).encode()).hexdigest()[:24]}"
 
 
 @functools.lru_cache(maxsize=32)

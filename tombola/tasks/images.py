@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from tombola.core.errors import Refused
 from tombola.core.layout import Interface
@@ -23,6 +22,7 @@ from tombola.core.seeds import Seeds
 from tombola.core.task import CPU, Holdout, Split
 from tombola.tasks import sources
 from tombola.tasks.arrays import Arrays, fitted, statistics
+from tombola.tasks.classified import Classified
 from tombola.tasks.epochs import Way
 from tombola.tasks.prepared import Constants, Look, batches, prepared
 from tombola.tasks.sources import Source, Sourced
@@ -32,7 +32,7 @@ WHOLE = Holdout()
 IMAGENET: dict[int, Constants] = {1: ((0.459,), (0.226,)), 3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 
 
-class Pictures(abc.ABC):
+class Pictures(Classified, abc.ABC):
     """What every task of classified pictures does, whether they are read or made from those of another task."""
 
     @property
@@ -107,15 +107,6 @@ class Pictures(abc.ABC):
         chosen = part(self, split, holdout, device)
         everything = len(chosen) == len(data.labels)
         return batches(data, data.centre, data.labels, None if everything else torch.from_numpy(chosen), size)
-
-    def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        """The mean cross-entropy of a batch."""
-        return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
-
-    def wrong(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Which examples are answered wrongly; an answer that is not a number is wrong."""
-        values, answers = outputs.max(dim=1)
-        return (answers != targets) | values.isnan()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

@@ -34,6 +34,29 @@ def divided(total: int, holdout: Holdout) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(order[number:]), np.sort(order[:number])
 
 
+def divided_by_class(labels: np.ndarray, holdout: Holdout) -> tuple[np.ndarray, np.ndarray]:
+    """The same with the fraction of each class, so that what is balanced stays so in both parts.
+
+    Raises:
+        Refused: If nothing is left to train on.
+
+    Example:
+        >>> [part.tolist() for part in divided_by_class(np.array([0, 0, 1, 1]), Holdout(0.5))]
+        [[0, 3], [1, 2]]
+    """
+    held_out(len(labels), holdout)
+    held: list[np.ndarray] = []
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        order = numbers("validation", holdout.seed, int(label)).permutation(len(own))
+        held.append(own[order[: round(holdout.fraction * len(own))]])
+    out = np.sort(np.concatenate(held))
+    left = np.setdiff1d(np.arange(len(labels)), out)
+    if not len(left):
+        raise Refused(f"holdout fraction {holdout.fraction} leaves nothing of {len(labels):,} examples to train on.")
+    return left, out
+
+
 def fewer(chosen: np.ndarray, labels: np.ndarray, number: int, *names: str | int) -> np.ndarray:
     """The positions of so many of the chosen examples, balanced over their classes, in ascending order.
 

@@ -1,5 +1,6 @@
 """Reading texts in the hub's layout with `datasets`. Imported only when a set of texts is read."""
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from datasets.exceptions import DatasetGenerationError
 
 from tombola.core.errors import Damaged, Refused, unknown
-from tombola.tasks.corpora import Library, Row, within
+from tombola.tasks.corpora import Library, Row
 from tombola.tasks.hubfiles import check_place, loaded, quietly, split_of
 from tombola.tasks.sources import Place, absent, locate
 
@@ -49,7 +50,7 @@ def _read(library: Library, split: str, place: Place, file: str, domain: str) ->
         for name in names if part.features else ():
             if name not in part.features:
                 raise unknown(f"column of {source.name}", name, part.features)
-        for line in within(iter(part.select_columns(names)), library.scan):
+        for line in itertools.islice(part.select_columns(names), library.scan or None):
             text, label, *own = (line[name] for name in names)
             yield _row(library, text, label, own[0] if own else domain)
 

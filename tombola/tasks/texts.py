@@ -14,20 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from tombola.core.errors import Refused
 from tombola.core.layout import Interface
 from tombola.core.plugin import registration
-from tombola.core.seeds import Seeds, numbers
+from tombola.core.seeds import Seeds
 from tombola.core.task import CPU, Holdout, Split
-from tombola.tasks import corpora, decoded, kept, vocabulary
+from tombola.tasks import corpora, kept, vocabulary
 from tombola.tasks.buckets import Rows, TextWay
+from tombola.tasks.classified import Classified
 from tombola.tasks.corpora import Library, Texts
 from tombola.tasks.decoded import Recorded
 from tombola.tasks.encoded import Asked, Encoded, Prepared, prepared
 from tombola.tasks.sources import Source, Sourced
-from tombola.tasks.subsets import fewer
+from tombola.tasks.subsets import divided_by_class, fewer
 from tombola.tasks.vocabulary import Case, Options
 
 WHOLE = Holdout()
@@ -36,7 +36,7 @@ ROOM = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class TextTask(Sourced):
+class TextTask(Classified, Sourced):
     """What all text tasks share; a plug-in adds its library.
 
     Fields: `domain`, the domain of its texts, or several joined by "+"; `shared`, the domains whose training texts make
@@ -76,9 +76,18 @@ class TextTask(Sourced):
 
     @property
     def asked(self) -> Asked:
-        """What decides the numbers that its texts become."""
-        options = Options(self.vocabulary, self.coverage, self.case)
-        return Asked(self.library(), self.domains, self.shared or self.domains, options, self.longest)
+        """What decides the numbers that its texts become.
+
+        Raises:
+            Refused: If a domain that is read by itself is not among the shared ones: its test texts could be learned.
+        """
+        library, shared = self.library(), self.shared or self.domains
+        if library.alone and (strange := [domain for domain in self.domains if domain not in shared]):
+            raise Refused(
+                f"{self}: domain '{strange[0]}' is not in shared={shared!r}, so nothing would keep its test texts "
+                f"out of the vocabulary. Add it: shared={(*shared, strange[0])!r}, in every task that shares it."
+            )
+        return Asked(library, self.domains, shared, Options(self.vocabulary, self.coverage, self.case), self.longest)
 
     @property
     def prepared(self) -> Prepared:
@@ -93,7 +102,7 @@ class TextTask(Sourced):
         """The file of its numbers, and what it says that it holds."""
         noted = kept.facts(self.asked.name)
         own = Recorded(noted["data"], int(noted["train"]), int(noted["test"])) if "data" in noted else None
-        return decoded.path(self.asked.name), own
+        return kept.path(self.asked.name), own
 
     def fetched(self) -> Recorded:
         """Read its texts from wherever they are, and keep their numbers."""
@@ -155,15 +164,6 @@ class TextTask(Sourced):
         """The subword of a number."""
         return vocabulary.pieces(self.prepared.model)[token]
 
-    def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        """The mean cross-entropy of a batch."""
-        return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
-
-    def wrong(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Which examples are answered wrongly; an answer that is not a number is wrong."""
-        values, answers = outputs.max(dim=1)
-        return (answers != targets) | values.isnan()
-
     def _shown(self, part: Encoded, rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
         tokens = part.padded(rows, to=self.longest if self.pad == "longest" else 0)
         return torch.from_numpy(tokens).to(device), torch.from_numpy(part.labels[rows]).to(device)
@@ -207,25 +207,8 @@ def _slices(lengths: NDArray[np.int64], size: int) -> Iterator[slice]:
 
 @functools.lru_cache(maxsize=64)
 def divided(task: TextTask, holdout: Holdout) -> tuple[Rows, Rows]:
-    """The training rows and those held out, ascending: the same fraction of each class, drawn by the holdout's seed.
-
-    Raises:
-        Refused: If nothing is left to train on.
-    """
-    labels = task.prepared.train.labels
-    held: list[Rows] = []
-    for label in range(task.prepared.classes):
-        own = np.flatnonzero(labels == label)
-        order = numbers("validation", holdout.seed, label).permutation(len(own))
-        held.append(own[order[: round(holdout.fraction * len(own))]])
-    out = np.sort(np.concatenate(held))
-    left = np.setdiff1d(np.arange(len(labels)), out)
-    if not (0 <= holdout.fraction < 1 and len(left)):
-        raise Refused(
-            f"holdout fraction {holdout.fraction} leaves nothing of {len(labels):,} examples to train on. It is 0 or "
-            "more and below 1."
-        )
-    return left, out
+    """The training rows and those held out, ascending."""
+    return divided_by_class(task.prepared.train.labels, holdout)
 
 
 @functools.lru_cache(maxsize=256)

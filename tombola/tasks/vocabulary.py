@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tombola.core.errors import Refused
+from tombola.core.layout import PAD, UNKNOWN
 from tombola.tasks.corpora import mark, plain
 
-PAD, UNKNOWN = 0, 1
 LONGEST_LINE = 1 << 30
 """SentencePiece leaves out lines of more than 4,192 bytes unless told otherwise: the longest reviews, silently."""
 Case = Literal["kept", "lower"]
