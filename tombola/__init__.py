@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tombola.prune import prune as prune
     from tombola.report.claims import Agrees as Agrees
     from tombola.report.claims import Better as Better
+    from tombola.report.claims import Beyond as Beyond
     from tombola.report.claims import Claim as Claim
     from tombola.report.claims import NotWorse as NotWorse
     from tombola.report.claims import Published as Published
@@ -86,7 +87,7 @@ _HOMES = {
     "tombola.probes.anatomy": ("anatomy",),
     "tombola.proof": ("prove",),
     "tombola.prune": ("Erk", "Everywhere", "PerLayer", "prune"),
-    "tombola.report.claims": ("Agrees", "Better", "Claim", "NotWorse", "Published", "winning"),
+    "tombola.report.claims": ("Agrees", "Better", "Beyond", "Claim", "NotWorse", "Published", "winning"),
     "tombola.report.declared": ("Curve", "Pivot"),
     "tombola.study.deferred": ("Deferred", "defer"),
     "tombola.study.goals": ("Goal", "row"),

@@ -31,7 +31,7 @@ def test_winning_is_not_worse_than_dense_and_better_than_each_control():
     ("make", "message"),
     [
         (lambda: Claim(" ", tests=(AHEAD,)), "a claim has no sentence"),
-        (lambda: Claim("c", tests=()), "'c' has no tests. Give one or more: Better, NotWorse or Agrees"),
+        (lambda: Claim("c", tests=()), "'c' has no tests. Give one or more: Better, NotWorse, Beyond or Agrees"),
         (lambda: Claim("c", tests=("better",)), "'c' has a test of type str"),  # type: ignore[arg-type]
         (lambda: Better(where="ticket", than={}), "Better: where is 'ticket'. Give labels"),  # type: ignore[arg-type]
         (lambda: Better(where={}, than={}, by="seed"), r"by is 'seed'. .* as a tuple"),  # type: ignore[arg-type]

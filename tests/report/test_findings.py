@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tombola.core.errors import Refused
-from tombola.report.claims import Agrees, Better, Claim, NotWorse, Published, winning
+from tombola.report.claims import Agrees, Better, Beyond, Claim, NotWorse, Published, winning
 from tombola.report.declared import Curve, Pivot
 from tombola.report.findings import Findings, Measured, Missing, Picture, StepFacts
 
@@ -29,6 +29,7 @@ def everything(made: Findings) -> Findings:
         Better(where={"name": "a"}, than={"name": "b"}, by=("seed", "fold"), higher=False),
         NotWorse(where={"on": True}, than={"on": False}, equal_density="any", of="test_loss"),
         Agrees(where={"level": 3}, published=paper),
+        Beyond(where={"level": 3}, of="barrier", value=0.02, higher=False, error="barrier_error"),
     )
     return replace(
         made,
@@ -43,7 +44,7 @@ def test_round_trip(make_synthetic: Callable[..., Findings]):
     made = everything(make_synthetic(seeds=(0, 1), levels=2))
     back = Findings.from_json(made.to_json())
     assert back == made
-    assert [type(test) for test in back.claims[0].tests] == [Better, NotWorse, Agrees]
+    assert [type(test) for test in back.claims[0].tests] == [Better, NotWorse, Agrees, Beyond]
     assert back.rows[0].labels == made.rows[0].labels
 
 
@@ -115,7 +116,10 @@ def test_wrong_files_are_refused(text: str, message: str):
             r"tests\[0\]: than is missing. Better has where",
         ),
         ({"sentence": "s", "tests": []}, r"claims\[0\]: the claim 's' has no tests"),
-        ({"sentence": "s", "tests": [7]}, r"tests\[0\]: got 7 \(int\), this must be Better or NotWorse or Agrees"),
+        (
+            {"sentence": "s", "tests": [7]},
+            r"tests\[0\]: got 7 \(int\), this must be Better or NotWorse or Beyond or Agrees",
+        ),
     ],
 )
 def test_wrong_claims_are_refused_by_place(claim: dict[str, object], message: str):

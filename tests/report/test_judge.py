@@ -9,7 +9,7 @@ from scipy import stats
 
 from tombola.core.errors import Refused
 from tombola.report.claim_words import basis_text, evidence_text, outcome_text, published_of, statement_text, tally
-from tombola.report.claims import Agrees, Better, Claim, NotWorse, Published, winning
+from tombola.report.claims import Agrees, Better, Beyond, Claim, NotWorse, Published, winning
 from tombola.report.findings import Findings, Measured, Missing
 from tombola.report.judge import Judged, judge, one_more
 
@@ -292,3 +292,88 @@ def test_the_tally_counts_every_outcome(make_plain: Make):
     assert tally(found) == "1 of 2 claims is confirmed, 1 is not measured."
     assert tally(found[:1]) == "1 of 1 claim is confirmed."
     assert tally([]) == ""
+
+
+def measured(numbers: dict[str, tuple[float, ...]], **labels: str) -> tuple[Measured, ...]:
+    n = len(next(iter(numbers.values())))
+    each = [{name: values[seed] for name, values in numbers.items()} for seed in range(n)]
+    name = "".join(labels.values())
+    return tuple(Measured(labels={**labels, "seed": s}, numbers=each[s], key=f"{name}{s}") for s in range(n))
+
+
+def findings(rows: tuple[Measured, ...], *tests: Better | NotWorse | Beyond | Agrees) -> Findings:
+    return Findings(title="", question="", study="", command="", rows=rows, claims=(Claim("c", tests=tests),))
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "turned"),
+    [
+        (0.87, "confirmed", "contradicted"),
+        (0.89, "undecided", "undecided"),
+        (1.11, "undecided", "undecided"),
+        (1.13, "contradicted", "confirmed"),
+    ],
+)
+def test_a_number_is_held_against_a_value(value: float, outcome: str, turned: str):
+    """Mean 1, standard deviation 0.1: with five runs the interval of 95 % ends 0.124 from the mean."""
+    rows = measured({"lead": tuple(1 + 0.1 * u for u in UNIT)}, name="a")
+    above = Beyond(where={"name": "a"}, of="lead", value=value)
+    assert only(findings(rows, above)).outcome == outcome
+    assert only(findings(rows, replace(above, higher=False))).outcome == turned
+
+
+def test_a_number_against_a_value_is_told_in_its_unit():
+    rows = measured({"lead_points": (-2.0, -1.0, -1.5)}, name="a")
+    low = Beyond(where={"name": "a"}, of="lead_points", value=-3.0)
+    high = replace(low, value=-1.0, higher=False)
+    above, below = only(findings(rows, low, high)).tested
+    assert statement_text(above) == "lead points above −3.00 points"
+    assert statement_text(below) == "lead points below −1.00 points"
+    assert evidence_text(above).startswith("-1.5 ± 0.5, 95 % interval −2.74 points and −0.26 points, n = 3")
+    assert (above.outcome, below.outcome) == ("holds", "undecided")  # One run is no lower than -1.
+
+
+def test_a_test_set_may_be_too_small_for_what_all_seeds_agree_on():
+    """A lead of 2 points; at a standard error of 1 point another test set moves it by 1.96, at 1.1 by 2.156."""
+    leads = tuple(2 + 0.1 * u for u in UNIT)
+    test = Beyond(where={"name": "a"}, of="lead", error="lead_error")
+    for error, outcome in ((1.0, "confirmed"), (1.1, "undecided")):
+        rows = measured({"lead": leads, "lead_error": (error,) * 5, "examples": (400.0,) * 5}, name="a")
+        assert only(findings(rows, test)).outcome == outcome
+    found = only(findings(rows, test))
+    assert found.needed is None
+    assert basis_text(found) == "400 test examples are too few, about 470 would decide"  # 400 (2.156 / 2) ** 2 = 464.8
+    assert evidence_text(found.tested[0]).endswith("another test set of 400 examples might move it by 2.16")
+    assert only(findings(rows, replace(test, error=""))).outcome == "confirmed"
+    against = only(findings(rows, replace(test, value=5.0)))
+    assert against.outcome == "contradicted"
+
+
+def test_errors_of_two_sides_add_in_squares_and_seeds_do_not_shrink_them():
+    """0.03 and 0.04 make 0.05: 9.8 points. A lead of 10 points stands, one of 9 does not."""
+    for ahead, outcome in ((0.10, "confirmed"), (0.09, "undecided")):
+        first = measured({"accuracy": tuple(0.7 + ahead + 1e-4 * u for u in UNIT), "error": (0.03,) * 5}, name="a")
+        second = measured({"accuracy": (0.7,) * 5, "error": (0.04,) * 5}, name="b")
+        test = Better(where={"name": "a"}, than={"name": "b"}, of="accuracy", error="error")
+        found = only(findings((*first, *second), test))
+        assert found.outcome == outcome
+        assert found.tested[0].test_set == pytest.approx(1.95996 * 0.05, rel=1e-4)
+    assert basis_text(found) == "the test set is too small"
+
+
+def test_one_sure_failure_is_enough_and_all_must_surely_hold():
+    sure = measured({"lead": tuple(-2 + 0.1 * u for u in UNIT), "e": (0.1,) * 5, "examples": (400.0,) * 5}, name="a")
+    unsure = measured({"lead": tuple(-1 + 0.1 * u for u in UNIT), "e": (1.0,) * 5}, name="b")
+    tests = [Beyond(where={"name": name}, of="lead", error="e") for name in "ab"]
+    assert only(findings((*sure, *unsure), *tests)).outcome == "contradicted"
+    assert only(findings((*sure, *unsure), tests[1])).outcome == "undecided"
+    both = [replace(test, higher=False) for test in tests]
+    assert only(findings((*sure, *unsure), both[0])).outcome == "confirmed"
+    assert only(findings((*sure, *unsure), *both)).outcome == "undecided"  # For that all must hold.
+
+
+def test_an_error_that_the_rows_do_not_have_is_named():
+    rows = measured({"lead": (1.0, 1.1), "lead_error": (0.1, 0.1)}, name="a")
+    found = only(findings(rows, Beyond(where={"name": "a"}, of="lead", error="lead_eror")))
+    assert found.outcome == "not measured"
+    assert found.reasons == ("these rows have no number 'lead_eror'; the nearest is 'lead_error'",)

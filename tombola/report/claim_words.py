@@ -1,8 +1,9 @@
 """Claims and their verdicts in words."""
 
+import math
 from collections.abc import Sequence
 
-from tombola.report.claims import Agrees, Better, NotWorse, Published
+from tombola.report.claims import Agrees, Better, Beyond, NotWorse, Published
 from tombola.report.judge import Judged, Tested
 from tombola.report.statistics import FEW
 from tombola.report.wording import (
@@ -63,6 +64,8 @@ def _p(p: float) -> str:
 
 
 def _more(judged: Judged) -> list[str]:
+    if small := [tested for tested in judged.tested if tested.within]:
+        return [_larger_test(tested) for tested in small]
     if judged.needed is not None:
         return [f"about {judged.needed:,} seeds would decide"]
     if judged.reasons:
@@ -70,6 +73,27 @@ def _more(judged: Judged) -> list[str]:
     if judged.n < 2:
         return [f"one seed has no spread, at least {FEW} are needed"]
     return ["no number of seeds in reach would decide"]
+
+
+def _larger_test(tested: Tested) -> str:
+    """How many test examples would decide, if the difference stays: errors fall with the root of their number."""
+    if tested.lead is None or not tested.examples:
+        return "the test set is too small"
+    said = f"{tested.examples:,} test examples are too few"
+    if not tested.lead.gap:
+        return said
+    return f"{said}, about {rounded_up(tested.examples * (tested.test_set / tested.lead.gap) ** 2):,} would decide"
+
+
+def rounded_up(value: float) -> int:
+    """A whole number not below the value, of two figures.
+
+    Example:
+        >>> rounded_up(1234.5), rounded_up(7.2), rounded_up(1300)
+        (1300, 8, 1300)
+    """
+    unit = 10 ** max(0, math.floor(math.log10(max(value, 1.0))) - 1)
+    return math.ceil(value / unit - 1e-9) * unit
 
 
 def tally(judged: Sequence[Judged]) -> str:
@@ -95,6 +119,8 @@ def other_text(tested: Tested) -> str:
     test = tested.test
     if isinstance(test, Agrees):
         return f"the published {number_text(test.of, test.published.value)}"
+    if isinstance(test, Beyond):
+        return number_text(test.of, test.value)
     if tested.dense:
         return "the dense network"
     apart = {name: value for name, value in test.than.items() if name not in test.where or test.where[name] != value}
@@ -107,6 +133,8 @@ def statement_text(tested: Tested) -> str:
     match test:
         case Agrees():
             return f"{other_text(tested)} {spoken(test.of)} agrees with ours"
+        case Beyond():
+            return f"{spoken(test.of)} {'above' if test.higher else 'below'} {other_text(tested)}"
         case Better():
             far = f" by more than {margin_text(test.of, test.margin)}" if test.margin else ""
             said = f"better than {other_text(tested)}{far}"
@@ -124,16 +152,26 @@ def evidence_text(tested: Tested) -> str:
         ends = f", one more run would lie between {between_text(tested)}" if tested.between else ""
         return f"ours {with_unit(test.of, tested.here, decimals=2)}{ends}, n = {tested.n}"
     here, there = (with_unit(test.of, side, decimals=2) for side in (tested.here, tested.there))
-    lower = "" if test.higher else ", lower is better"
-    said = f"{here} against {there}{lower}: {lead_text(tested)}"
+    said = here
+    if not isinstance(test, Beyond):
+        lower = "" if test.higher else ", lower is better"
+        said = f"{here} against {there}{lower}: {lead_text(tested)}"
     ends = f", 95 % interval {between_text(tested)}" if tested.between else ""
     note = f"; {tested.note}" if tested.note else ""
-    return f"{said}{ends}, n = {tested.n}{note}"
+    return f"{said}{ends}, n = {tested.n}{_test_set_text(tested)}{note}"
+
+
+def _test_set_text(tested: Tested) -> str:
+    if not tested.test_set:
+        return ""
+    size = f" of {tested.examples:,} examples" if tested.examples else ""
+    far = difference_text(tested.test.of, tested.test_set).removeprefix("+")
+    return f"; another test set{size} might move it by {far}"
 
 
 def lead_text(tested: Tested) -> str:
     """The mean difference; above 0 is better, whichever way the number runs."""
-    if tested.lead is None or isinstance(tested.test, Agrees):
+    if tested.lead is None or isinstance(tested.test, Agrees | Beyond):
         return ""
     return difference_text(tested.test.of, sum(tested.lead.differences) / len(tested.lead.differences))
 
@@ -143,7 +181,7 @@ def between_text(tested: Tested) -> str:
     if tested.between is None:
         return ""
     name = tested.test.of
-    if isinstance(tested.test, Agrees):
+    if isinstance(tested.test, Agrees | Beyond):
         return " and ".join(number_text(name, end) for end in tested.between)
     first, second = (difference_text(name, end) for end in tested.between)
     return f"{first.removesuffix(' points')} to {second}"

@@ -52,6 +52,8 @@ class Better:
         clearance: With fewer than five runs, how far beyond the margin each single one must lie.
         higher: Whether more is better; else the fewer the better, as with a loss.
         equal_density: Rows that have a density are compared within 1 % of each other only; "any" lifts that.
+        error: The number of both rows that is the standard error of `of` because the test set is no larger: a lead
+            within 1.96 times it, of both sides together, is undecided however many runs agree on it.
 
     Example:
         >>> Better(where={"name": "ticket", "level": 5}, than={"name": "reinit", "level": 5}).of
@@ -67,6 +69,7 @@ class Better:
     clearance: float = MARGIN
     higher: bool = True
     equal_density: Literal["required", "any"] = "required"
+    error: str = ""
 
     def __post_init__(self) -> None:
         """Settle the labels."""
@@ -98,6 +101,7 @@ class NotWorse:
     clearance: float = 0.0
     higher: bool = True
     equal_density: Literal["required", "any"] = "required"
+    error: str = ""
 
     def __post_init__(self) -> None:
         """Settle the labels."""
@@ -111,6 +115,39 @@ class NotWorse:
     def bound(self) -> float:
         """What the mean difference must lie above."""
         return -self.margin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """That a number of the rows of `where` lies above a value, or below it (`higher=False`); for numbers that compare
+    already, such as a lead, a barrier or a ratio. Arguments as of `Better`.
+
+    Args:
+        value: What the true mean must lie above, in the unit of the rows.
+
+    Example:
+        >>> Beyond(where={"probe": "barrier"}, of="barrier", value=0.02, higher=False).bound
+        -0.02
+    """
+
+    kind: ClassVar[Literal["beyond"]] = "beyond"
+    where: Where = field(hash=False)
+    of: str
+    value: float = 0.0
+    by: tuple[str, ...] = ("seed",)
+    clearance: float = 0.0
+    higher: bool = True
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        """Settle the labels."""
+        _settle(self, "where")
+        _pairs(self.by)
+
+    @property
+    def bound(self) -> float:
+        """What the mean, turned so that more is better, must lie above."""
+        return self.value if self.higher else -self.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +177,12 @@ class Agrees:
         _small(self, self.of, self.margin)
 
 
-Test = Better | NotWorse | Agrees
+Test = Better | NotWorse | Beyond | Agrees
+
+
+def sides(test: Test) -> tuple[Where, ...]:
+    """The rows that a test speaks of: one choice of them, or two that are compared."""
+    return (test.where, test.than) if isinstance(test, Better | NotWorse) else (test.where,)
 
 
 @dataclass(frozen=True)
@@ -172,11 +214,13 @@ class Claim:
                 "a claim has no sentence. Say what is claimed: Claim('tickets beat their reinit', tests=...)."
             )
         if not self.tests:
-            raise Refused(f"the claim {self.sentence!r} has no tests. Give one or more: Better, NotWorse or Agrees.")
+            raise Refused(
+                f"the claim {self.sentence!r} has no tests. Give one or more: Better, NotWorse, Beyond or Agrees."
+            )
         if wrong := [test for test in self.tests if not isinstance(test, Test)]:
             raise Refused(
                 f"the claim {self.sentence!r} has a test of type {type(wrong[0]).__name__}. "
-                "Tests are Better, NotWorse and Agrees."
+                "Tests are Better, NotWorse, Beyond and Agrees."
             )
 
 

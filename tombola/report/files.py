@@ -19,11 +19,12 @@ from tombola.report.claim_words import (
     statement_text,
     tally,
 )
+from tombola.report.claims import Agrees, Beyond
 from tombola.report.curves import drawn
 from tombola.report.defaults import figures_of, tables_of
 from tombola.report.figures import FORMATS, save_figure
 from tombola.report.findings import Findings
-from tombola.report.judge import Judged, judge
+from tombola.report.judge import Judged, Tested, judge
 
 OURS = re.compile(r"(figure|table)-\d+(-[^.]*)?\.(png|svg|pdf|csv|md)")
 """How the files of figures and tables are called; what is left of an earlier report is removed."""
@@ -86,6 +87,16 @@ def claims_markdown(judged: Sequence[Judged]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _other(tested: Tested) -> float | None:
+    """What ours was held against."""
+    test = tested.test
+    if isinstance(test, Agrees):
+        return test.published.value
+    if isinstance(test, Beyond):
+        return test.value
+    return tested.there.mean if tested.there else None
+
+
 def claims_csv(judged: Sequence[Judged]) -> str:
     """The claims as CSV, one line a test, its figures as numbers."""
     text = io.StringIO()
@@ -98,7 +109,7 @@ def claims_csv(judged: Sequence[Judged]) -> str:
         head = [claim.claim.sentence, claim.claim.family, claim.outcome, claim.n, claim.needed, claim.p]
         for tested in claim.tested:
             test = tested.test
-            other = test.published.value if test.kind == "agrees" else tested.there.mean if tested.there else None
+            other = _other(tested)
             differences = tested.lead.differences if tested.lead else ()
             mean = sum(differences) / len(differences) if differences else None
             ours = tested.here.mean if tested.here else None

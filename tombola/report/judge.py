@@ -1,19 +1,20 @@
 """What the rows say of each claim: confirmed, contradicted, or undecided at this n, paired and at equal density.
 
 Tests on differences are judged by `tombola.report.statistics`: fewer than five seeds are clear or undecided, five or
-more are decided by a t interval, corrected by Holm's rule over the claims of a family. A published figure is judged by
-its prediction interval alone.
+more are decided by a t interval, corrected by Holm's rule over the claims of a family; and no number of seeds decides a
+difference that another test set of the same size might turn, where the rows tell its standard error. A published figure
+is judged by its prediction interval alone.
 """
 
 import bisect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from scipy import special
 
-from tombola.report.claims import Agrees, Better, Claim, NotWorse, Test
+from tombola.report.claims import Agrees, Better, Beyond, Claim, NotWorse, Test, sides
 from tombola.report.findings import Findings, Measured, Missing
 from tombola.report.match import Pair, in_pairs, rows_of, why_no_number, why_none
 from tombola.report.statistics import ALPHA, MOST_SEEDS, Lead, Sample, Verdict, interval, sample, verdict, verdicts
@@ -21,6 +22,9 @@ from tombola.report.wording import density_text, label_text
 
 EQUAL = 0.01
 """Densities count as equal when they differ by at most this much, relative to the first."""
+
+BOTH_SIDES = float(special.ndtri(1 - ALPHA / 2))
+"""1.96: so many standard errors to either side hold 95 %."""
 
 Outcome = Literal["confirmed", "contradicted", "undecided", "not measured"]
 
@@ -36,6 +40,9 @@ class Tested:
         why: What could not be compared, and why.
         note: What was compared in part, and why; what was compared across environments.
         mixed: How many pairs have their two sides from different environments.
+        test_set: How far another test set of that size might move the mean difference, with 95 %; 0 where rows do not
+            tell it.
+        examples: The size of the smallest test set; 0 where rows do not tell it.
     """
 
     test: Test
@@ -48,6 +55,13 @@ class Tested:
     note: str = ""
     dense: bool = False
     mixed: int = 0
+    test_set: float = 0.0
+    examples: int = 0
+
+    @property
+    def within(self) -> bool:
+        """Whether the difference is so small that another test set might turn it."""
+        return self.lead is not None and abs(self.lead.gap) < self.test_set
 
     @property
     def n(self) -> int:
@@ -100,6 +114,8 @@ def judge(findings: Findings) -> tuple[Judged, ...]:
 
 def _judged(claim: Claim, tested: tuple[Tested, ...], found: Verdict | None) -> Judged:
     figures = [test.outcome for test in tested if isinstance(test.test, Agrees)]
+    if found and _test_set_decides(found, tested):
+        found = replace(found, outcome="undecided", needed=None)
     said = [*figures, *([found.outcome] if found else [])]
     unmade = any(test.outcome == "not measured" for test in tested)
     n = min((test.n for test in tested if test.n), default=0)
@@ -117,19 +133,31 @@ def _judged(claim: Claim, tested: tuple[Tested, ...], found: Verdict | None) -> 
     return replace(judged, basis=found.basis, p=found.p) if found else judged
 
 
+def _test_set_decides(found: Verdict, tested: tuple[Tested, ...]) -> bool:
+    """Whether a verdict would rest on a difference that another test set might turn."""
+    leads = [test for test in tested if test.lead is not None]
+    if found.outcome == "fails":
+        return all(test.within for test in leads if test.lead and test.lead.gap <= 0)
+    return found.outcome == "holds" and any(test.within for test in leads)
+
+
 def _test(findings: Findings, claim: Claim, test: Test) -> Tested:
     known: tuple[Measured | Missing, ...] = (*findings.rows, *findings.missing)
-    sides = [test.where] if isinstance(test, Agrees) else [test.where, test.than]
     picked: list[dict[Pair, Measured]] = []
-    for where in sides:
+    for where in sides(test):
         able = in_pairs([row for row in findings.rows if test.of in row.numbers], where, test.by, claim.sentence)
         if not able:
             rows = rows_of(findings.rows, where)
             why = why_no_number(rows, test.of) if rows else why_none(known, where)
             return Tested(test, "not measured", why=why)
+        error = "" if isinstance(test, Agrees) else test.error
+        if error and not all(error in row.numbers for row in able.values()):
+            return Tested(test, "not measured", why=why_no_number(list(able.values()), error))
         picked.append(able)
     if isinstance(test, Agrees):
         return _agrees(test, _values(test, picked[0]))
+    if isinstance(test, Beyond):
+        return _beyond(test, picked[0])
     return _compared(test, picked[0], picked[1])
 
 
@@ -169,8 +197,33 @@ def _compared(test: Better | NotWorse, here: Mapping[Pair, Measured], there: Map
     sides = [{here[pair].environment, there[pair].environment} for pair in shared]
     mixed = sum(len(side) == 2 and "" not in side for side in sides)
     notes += [f"{mixed} of {len(shared)} pairs mix environments"] * (mixed > 0)
-    told = replace(known, note="; ".join(notes), mixed=mixed)
-    return replace(told, outcome=verdict(lead).outcome, lead=lead, between=interval(differences))
+    told = replace(known, note="; ".join(notes), mixed=mixed, lead=lead, between=interval(differences))
+    return _with_outcome(replace(told, **_test_set(test, [[side[pair] for side in (here, there)] for pair in shared])))
+
+
+def _beyond(test: Beyond, here: Mapping[Pair, Measured]) -> Tested:
+    values = _values(test, here)
+    found = sample(values)
+    if not math.isfinite(found.mean):
+        return Tested(test, "not measured", found, why=f"{test.of} is not finite in every row (a training diverged)")
+    sign = 1.0 if test.higher else -1.0
+    lead = Lead(test.kind, tuple(sign * value for value in values), bound=test.bound, clearance=test.clearance)
+    told = Tested(test, "not measured", found, lead=lead, between=interval(values))
+    return _with_outcome(replace(told, **_test_set(test, [[row] for row in here.values()])))
+
+
+def _with_outcome(tested: Tested) -> Tested:
+    outcome = verdict(tested.lead).outcome if tested.lead else "not measured"
+    return replace(tested, outcome="undecided" if tested.within else outcome)
+
+
+def _test_set(test: Better | NotWorse | Beyond, pairs: Sequence[Sequence[Measured]]) -> dict[str, Any]:
+    """What the standard errors of the rows allow; runs share their test set, so they do not make them smaller."""
+    if not test.error:
+        return {}
+    errors = [math.hypot(*(float(row.numbers[test.error]) for row in pair)) for pair in pairs]
+    examples = [int(row.numbers["examples"]) for pair in pairs for row in pair if "examples" in row.numbers]
+    return {"test_set": BOTH_SIDES * sum(errors) / len(errors), "examples": min(examples, default=0)}
 
 
 def _agrees(test: Agrees, values: Sequence[float]) -> Tested:

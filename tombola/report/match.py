@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from tombola.core.errors import Refused
-from tombola.report.claims import Claim, Label, Where
+from tombola.report.claims import Claim, Label, Where, sides
 from tombola.report.findings import Measured, Missing
 from tombola.report.wording import label_text, labels_text, spoken
 
@@ -54,7 +54,7 @@ def check(claims: Iterable[Claim], rows: Sequence[Measured | Missing]) -> list[s
     said: list[str] = []
     for claim in claims:
         for test in claim.tests:
-            for where in (test.where,) if test.kind == "agrees" else (test.where, test.than):
+            for where in sides(test):
                 if not in_pairs(rows, where, test.by, claim.sentence):
                     said.append(f"the claim {claim.sentence!r} cannot be measured: {why_none(rows, where)}.")
     return list(dict.fromkeys(said))

@@ -141,7 +141,7 @@ def _about(judged: Judged, pivot: Pivot, value: Label) -> bool:
 
 
 def _comparison(judged: Judged) -> Better | NotWorse | None:
-    return next((test for test in judged.claim.tests if test.kind != "agrees"), None)
+    return next((test for test in judged.claim.tests if isinstance(test, Better | NotWorse)), None)
 
 
 def cell_text(sheet: Sheet, cell: Cell, *, n: Literal["always", "differs"] = "differs") -> str:

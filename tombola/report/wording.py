@@ -83,6 +83,8 @@ def number_text(name: str, value: float) -> str:
     Example:
         >>> number_text("test_accuracy", 0.9784), number_text("kept", 2450), number_text("barrier", 0.01234567)
         ('97.84 %', '2,450', '0.01235')
+        >>> number_text("lead_points", -1.5)
+        '−1.50 points'
     """
     if not math.isfinite(value):
         return str(value).replace("inf", "infinite")
@@ -90,6 +92,8 @@ def number_text(name: str, value: float) -> str:
         return density_text(value)
     if is_share(name):
         return f"{100 * value:.2f} %"
+    if name.endswith("points"):
+        return f"{value:.2f} points".replace("-", "−")
     if name.endswith("seconds"):
         return duration(value)
     if name.endswith("memory"):
