@@ -1,0 +1,141 @@
+"""Two chains of networks held against each other, round by round: who leads by how much, and how fast they fall."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tombola.core.errors import Refused
+from tombola.core.measurement import Measurement
+from tombola.probes.predictions import Numbers, predictions
+from tombola.study.step import Context, step
+from tombola.train.trained import Trained
+
+Spans = tuple[tuple[int, int], ...]
+SPANS: Spans = ((1, 5), (1, 7), (1, 13), (1, 20), (6, 20), (8, 17), (12, 20))
+"""Those of the claims on distribution shift (Desai et al. 2019): rounds of 35 % each, 1 to 20."""
+
+
+def _in_pairs(**given: Any) -> dict[str, Any]:
+    """The arguments, looked at as soon as they are given: calls may be made much later."""
+    here, there, at = len(given["here"]), len(given["there"]), len(given["at"])
+    if not here or not here == there == at:
+        raise Refused(f"contrast: {here} networks, {there} to compare them with, and {at} rounds. Give one of each.")
+    for first, last in given["spans"]:
+        if first > last:
+            raise Refused(f"contrast: a span from round {first} to {last}. Write the first round first.")
+    return given
+
+
+@step("contrast", prepare=_in_pairs)
+def contrast(
+    here: tuple[Trained, ...],
+    there: tuple[Trained, ...],
+    at: tuple[int, ...],
+    spans: Spans = SPANS,
+    *,
+    context: Context = Context(),
+) -> Measurement:
+    """How far each network of `here` is ahead of the one of `there` at its side, on the test examples of their task.
+
+    Of each span of rounds, such as 1 to 5: `lead_1_to_5_points` is the mean difference of accuracy in percentage points
+    and `fall_1_to_5_points` what a round costs `here` in points, the slope of a straight line through its accuracies
+    (least squares), turned so that losing is positive; `fall_apart_...` is that of `here` less that of `there`.
+    `mean_1_to_5_accuracy` is that of `here`. Spans without a round are left out, and slopes of a single round.
+
+    Each comes with its standard error over test examples, as in `lead_1_to_5_points_error`: differences are taken
+    example by example, so that what is hard for both does not count as noise. It says how far another test set of that
+    size would move the number, and is no smaller for averaging over networks that were asked the same questions.
+    Networks of several tasks may be given together; their examples are then told apart.
+
+    Args:
+        here: Networks, of one chain or of several.
+        there: What each of them is compared with, trained on the same task; the same network may stand there often.
+        at: The round of each pair.
+        spans: First and last round, both included.
+
+    Raises:
+        Refused: If these are not as many, or a pair was trained on two tasks.
+
+    Example:
+        >>> from tombola.archs.mlp import Mlp
+        >>> from tombola.find import find
+        >>> from tombola.tasks.digits import Digits
+        >>> from tombola.train.loop import train
+        >>> from tombola.train.recipe import Recipe
+        >>> task, recipe = Digits(), Recipe(steps=20, batch=60)
+        >>> dense, *chain = (train(t, task, recipe) for t in find(Mlp(hidden=(8,)), task, recipe, levels=2))
+        >>> found = contrast(tuple(chain), (dense, dense), (1, 2), spans=((1, 2),))
+        >>> list(found.numbers())[:2], found.numbers()["examples"]
+        (['lead_1_to_2_points', 'lead_1_to_2_points_error'], 360)
+    """
+    for one, other in zip(here, there, strict=True):
+        if one.task != other.task:
+            raise Refused(f"contrast: {one.task} and {other.task} are two tasks. Compare accuracies on one.")
+    right = _answered((*here, *there), context)
+    tasks = [str(one.task) for one in here]
+    ours, theirs = ([right[_asked(one)] for one in side] for side in (here, there))
+    apart = [one - other for one, other in zip(ours, theirs, strict=True)]
+    numbers: dict[str, float] = {}
+    for first, last in spans:
+        inside = [place for place, number in enumerate(at) if first <= number <= last]
+        if not inside:
+            continue
+        name, mean = f"{first}_to_{last}", {place: 1 / len(inside) for place in inside}
+        numbers |= _with_error(f"lead_{name}_points", 100.0, _mixed(apart, mean, tasks))
+        numbers[f"mean_{name}_accuracy"] = _mixed(ours, mean, tasks)[0]
+        if slope := _slope({place: at[place] for place in inside}):
+            numbers |= _with_error(f"fall_{name}_points", -100.0, _mixed(ours, slope, tasks))
+            numbers |= _with_error(f"fall_apart_{name}_points", -100.0, _mixed(apart, slope, tasks))
+    sizes = {task: len(value) for task, value in zip(tasks, ours, strict=True)}
+    return Measurement({**numbers, "examples": sum(sizes.values())}, tables={"rounds": _rounds(here, there, at, right)})
+
+
+def _asked(one: Trained) -> tuple[str, str]:
+    """What decides the answers of a network."""
+    return one.digest, str(one.task)
+
+
+def _answered(networks: Sequence[Trained], context: Context) -> dict[tuple[str, str], Numbers]:
+    """Which test examples each network answers rightly, as 0 and 1; each is asked once."""
+    known = {_asked(one): one for one in networks}
+    made = {name: predictions(one, one.task, "test", context) for name, one in known.items()}
+    return {name: 1 - one.wrong.astype(np.float64) for name, one in made.items()}
+
+
+def _mixed(values: Sequence[Numbers], weights: Mapping[int, float], tasks: Sequence[str]) -> tuple[float, float]:
+    """A weighted sum of accuracies, and its standard error over the examples of each task."""
+    total, variance = 0.0, 0.0
+    for task in dict.fromkeys(tasks[place] for place in weights):
+        each = np.stack([weight * values[place] for place, weight in weights.items() if tasks[place] == task]).sum(0)
+        total += float(each.mean())
+        variance += float(each.var(ddof=1)) / len(each) if len(each) > 1 else math.inf
+    return total, math.sqrt(variance)
+
+
+def _slope(rounds: Mapping[int, int]) -> dict[int, float]:
+    """The weights by which values make the slope of their least-squares line; none where there is a single round."""
+    middle = sum(rounds.values()) / len(rounds)
+    spread = sum((number - middle) ** 2 for number in rounds.values())
+    return {place: (number - middle) / spread for place, number in rounds.items()} if spread else {}
+
+
+def _with_error(name: str, unit: float, found: tuple[float, float]) -> dict[str, float]:
+    return {name: unit * found[0], f"{name}_error": abs(unit) * found[1]}
+
+
+def _rounds(
+    here: Sequence[Trained], there: Sequence[Trained], at: Sequence[int], right: Mapping[Any, Numbers]
+) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        {
+            "round": number,
+            "task": str(one.task),
+            "density": one.mask.density,
+            "other_density": other.mask.density,
+            "accuracy": float(right[_asked(one)].mean()),
+            "other_accuracy": float(right[_asked(other)].mean()),
+        }
+        for number, one, other in zip(at, here, there, strict=True)
+    )
