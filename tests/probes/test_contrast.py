@@ -8,6 +8,7 @@ import torch
 
 from tests.probes.given import Given, passing
 from tombola.core.errors import Refused
+from tombola.core.mask import Mask
 from tombola.probes.contrast import contrast
 from tombola.train.trained import Trained
 
@@ -25,6 +26,8 @@ def answering(task: Given, first: int, second: int) -> Trained:
 
 ALL, HALF, NONE = answering(TASK, 0, 1), answering(TASK, 0, 0), answering(TASK, 1, 0)
 """Right in 4, in the first 2, and in none of 4 examples."""
+ALWAYS = ("weights_apart", "examples")
+"""Numbers that no span decides."""
 
 
 def test_by_hand():
@@ -41,6 +44,8 @@ def test_by_hand():
             "fall_1_to_2_points_error": 2 * error,
             "fall_apart_1_to_2_points": 50.0,
             "fall_apart_1_to_2_points_error": 2 * error,
+            "fall_above_half_1_to_2_points": 50.0,
+            "fall_above_half_1_to_2_points_error": 2 * error,
             "lead_2_to_4_points": -25.0,
             "lead_2_to_4_points_error": error,
             "mean_2_to_4_accuracy": 0.25,
@@ -48,6 +53,9 @@ def test_by_hand():
             "fall_2_to_4_points_error": error,
             "fall_apart_2_to_4_points": 25.0,
             "fall_apart_2_to_4_points_error": error,
+            "fall_above_half_2_to_4_points": 25.0,
+            "fall_above_half_2_to_4_points_error": error,
+            "weights_apart": 0.0,
             "examples": 4,
         }
     )
@@ -69,12 +77,33 @@ def test_a_fall_apart_is_of_both():
     found = contrast((ALL, HALF), (HALF, NONE), (1, 2), spans=((1, 2),)).numbers()
     assert found["fall_1_to_2_points"] == pytest.approx(50)
     assert found["fall_apart_1_to_2_points"] == pytest.approx(0)
+    assert found["fall_above_half_1_to_2_points"] == pytest.approx(25)  # It loses 50, the other one 50.
     assert found["lead_1_to_2_points"] == pytest.approx(50)
 
 
+def test_a_bend_is_a_later_slope_less_an_earlier_one():
+    """From 1 to 1/2 in a round, then from 1/2 to 0 in two: 50 points a round, then 25."""
+    given = {"spans": (), "bends": (((1, 2), (2, 4)), ((1, 2), (5, 9)))}
+    found = contrast((ALL, HALF, NONE), (ALL,) * 3, (1, 2, 4), **given).numbers()
+    assert found["bend_1_to_2_and_2_to_4_points"] == pytest.approx(-25)
+    # By example: 0 0 1 1 at first, then 1/2 1/2 0 0: the differences are 1/2 1/2 -1 -1, of variance 3/4.
+    assert found["bend_1_to_2_and_2_to_4_points_error"] == pytest.approx(100 * math.sqrt(0.75 / 4))
+    assert set(found) == {"bend_1_to_2_and_2_to_4_points", "bend_1_to_2_and_2_to_4_points_error", *ALWAYS}
+
+
+def test_a_span_that_rounds_do_not_reach_is_left_out():
+    chain = (ALL, HALF, NONE)
+    named = {
+        name
+        for name in contrast(chain, (ALL,) * 3, (2, 4, 6), spans=((1, 5), (2, 6), (3, 5), (4, 7))).numbers()
+        if name.startswith("lead") and not name.endswith("error")
+    }
+    assert named == {"lead_2_to_6_points", "lead_3_to_5_points"}
+
+
 def test_one_round_has_no_slope():
-    found = contrast((ALL,), (HALF,), (3,), spans=((1, 5),)).numbers()
-    assert set(found) == {"lead_1_to_5_points", "lead_1_to_5_points_error", "mean_1_to_5_accuracy", "examples"}
+    found = contrast((ALL,), (HALF,), (3,), spans=((3, 3),)).numbers()
+    assert set(found) == {"lead_3_to_3_points", "lead_3_to_3_points_error", "mean_3_to_3_accuracy", *ALWAYS}
 
 
 def test_examples_of_two_tasks_are_two_sets():
@@ -87,9 +116,32 @@ def test_examples_of_two_tasks_are_two_sets():
 
 
 def test_the_same_questions_asked_twice_make_no_more_of_them():
-    once = contrast((ALL,), (HALF,), (1,), spans=((1, 2),)).numbers()
+    once = contrast((ALL,), (HALF,), (1,), spans=((1, 1),)).numbers()
     twice = contrast((ALL, ALL), (HALF, HALF), (1, 2), spans=((1, 2),)).numbers()
-    assert twice["lead_1_to_2_points_error"] == pytest.approx(once["lead_1_to_2_points_error"])
+    assert twice["lead_1_to_2_points_error"] == pytest.approx(once["lead_1_to_1_points_error"])
+
+
+def test_questions_in_another_guise_are_the_same_questions():
+    guise = Given(rows=ROWS[::-1], labels=(1, 1, 0, 0))
+    here, there = (ALL, answering(guise, 0, 1)), (HALF, answering(guise, 0, 0))
+    apart = contrast(here, there, (1, 1), spans=((1, 1),)).numbers()
+    # By example 0 0 1 1 and 1 1 0 0: together 1/2 everywhere.
+    shared = contrast(here, there, (1, 1), spans=((1, 1),), questions="shared").numbers()
+    assert (apart["lead_1_to_1_points"], shared["lead_1_to_1_points"]) == (pytest.approx(50), pytest.approx(50))
+    assert (apart["examples"], shared["examples"]) == (8, 4)
+    assert apart["lead_1_to_1_points_error"] == pytest.approx(100 * math.sqrt(2 * (0.25 / 3) / 4))
+    assert shared["lead_1_to_1_points_error"] == pytest.approx(0)
+    with pytest.raises(Refused, match=r"tasks of \[4, 8\] test examples do not share"):
+        contrast((ALL, answering(OTHER, 0, 0)), (HALF, answering(OTHER, 1, 0)), (1, 1), questions="shared")
+
+
+def test_unequal_numbers_of_weights_are_told():
+    dense = Mask({name: torch.ones_like(mask) for name, mask in ALL.mask.items()})
+    (name,) = dense
+    less = dataclasses.replace(ALL, ticket=ALL.ticket.rebuilt(mask=Mask({name: torch.eye(2, dtype=torch.bool)})))
+    assert (dense.kept, less.mask.kept) == (4, 2)
+    assert contrast((ALL,), (less,), (1,)).numbers()["weights_apart"] == 0.5
+    assert contrast((less,), (ALL,), (1,)).numbers()["weights_apart"] == 1.0
 
 
 def test_its_table_has_every_round():

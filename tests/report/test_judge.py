@@ -377,3 +377,33 @@ def test_an_error_that_the_rows_do_not_have_is_named():
     found = only(findings(rows, Beyond(where={"name": "a"}, of="lead", error="lead_eror")))
     assert found.outcome == "not measured"
     assert found.reasons == ("these rows have no number 'lead_eror'; the nearest is 'lead_error'",)
+
+
+def test_what_the_test_set_leaves_open_contradicts_nothing():
+    """The one fails on every seed by less than its test set may turn, the other is not sure over seeds."""
+    open_one = measured(
+        {"lead": tuple(-0.1 + 1e-4 * u for u in UNIT), "e": (1.0,) * 5, "examples": (400.0,) * 5}, name="a"
+    )
+    unsure = measured({"lead": tuple(-0.5 + u for u in UNIT), "e": (0.01,) * 5, "examples": (400.0,) * 5}, name="b")
+    tests = [Beyond(where={"name": name}, of="lead", error="e") for name in "ab"]
+    found = only(findings((*open_one, *unsure), *tests))
+    assert (found.outcome, [test.outcome for test in found.tested]) == ("undecided", ["undecided", "undecided"])
+
+
+def test_runs_are_called_what_they_are():
+    rows = [Measured(labels={"vocabulary": v}, numbers={"lead": 1.0 + v / 10}, key=str(v)) for v in (1, 2, 3)]
+    test = Beyond(where={}, of="lead", by=("vocabulary",))
+    assert basis_text(only(findings(tuple(rows), test))) == "clear: every vocabulary agrees beyond the margin, n = 3"
+    split = replace(test, value=1.2)
+    assert basis_text(only(findings(tuple(rows), split))) == "no number of vocabularies in reach would decide"
+
+
+def test_leads_between_unequal_numbers_of_weights_are_no_evidence():
+    test = Beyond(where={"name": "a"}, of="lead", apart="weights_apart")
+    for apart, outcome in ((0.01, "confirmed"), (0.02, "undecided")):
+        rows = measured({"lead": (1.0, 1.1), "weights_apart": (0.0, apart)}, name="a")
+        found = only(findings(rows, test))
+        assert found.outcome == outcome
+    assert found.reasons == ("not at equal density: 0.02 apart (seed 1)",)
+    assert only(findings(rows, replace(test, apart=""))).outcome == "confirmed"
+    assert "no number 'apart'" in only(findings(rows, replace(test, apart="apart"))).reasons[0]

@@ -1,25 +1,20 @@
 """The studies of elastic tickets: what they run, that claims find their rows, and that every ticket can be carried."""
 
-import functools
-
 import pytest
 
+from tests.studies.pretence import Pretence
 from tombola.core.errors import Refused
-from tombola.core.layout import dense_mask, initial_weights
-from tombola.core.ticket import Ticket
-from tombola.criteria.random_ import Random
+from tombola.core.layout import dense_mask
 from tombola.moves.stretch import Stretch
 from tombola.probes.overlap import overlap
-from tombola.prune import Everywhere, prune
+from tombola.report.claims import sides
 from tombola.report.findings import Missing
 from tombola.report.match import check, rows_of
 from tombola.studies import elastic_cifar, elastic_fc, elastic_transfer
 from tombola.studies._elastic import KEEP
-from tombola.study.deferred import Deferred
 from tombola.study.graph import graph_of
 from tombola.study.module import open_study
 from tombola.tasks.mnist import Mnist
-from tombola.train.network import Network
 
 CIFAR = "elastic_cifar(seeds=(7,), levels=(2,))"
 FC = "elastic_fc(seeds=(7,), levels=2)"
@@ -38,26 +33,6 @@ BENCHES = {
     TRANSFER: lambda labels: elastic_transfer.Pair("small", 7, labels["data"]),
 }
 """The network that a row's label `net` means."""
-
-
-class Pretence:
-    """A study's tickets without its trainings: every cut is drawn at random, every move is made."""
-
-    @functools.cache  # noqa: B019
-    def __call__(self, of: Deferred) -> Ticket:
-        said = of.call.arguments
-        if of.function.name == "draw":
-            arch, io = said["arch"], said["task"].io
-            return Ticket(arch=arch, io=io, mask=dense_mask(arch, io), weights=initial_weights(arch, io, "pretence"))
-        if of.function.name == "train":
-            return self(said["ticket"])
-        if of.function.name == "carry":
-            return said["by"](self(said["ticket"]))
-        ticket = self(said["trained"] if "trained" in said else said["ticket"])
-        size = {name: said[name] for name in ("keep", "density") if said.get(name) is not None}
-        scores = Random(seed=len(of.key))(Network(ticket.weights, ticket.mask))
-        mask = prune(ticket.mask, scores, scope=said.get("scope", Everywhere()), **size)
-        return ticket.rebuilt(mask=mask)
 
 
 @pytest.mark.parametrize("text", [CIFAR, FC, FC_VGG, TRANSFER, PUBLISHED, VGG])
@@ -93,7 +68,7 @@ def test_every_claim_finds_its_rows(text: str):
     assert claims and not check(claims, rows)
     for claim in claims:
         for test in claim.tests:
-            for where in (test.where,) if test.kind == "agrees" else (test.where, test.than):
+            for where in sides(test):
                 found = {row.labels["seed"] for row in rows_of(rows, where)}
                 assert found == {0, 1, 2}, (claim.sentence, where)
 

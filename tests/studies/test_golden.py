@@ -18,7 +18,12 @@ from tombola.study.module import open_study
 from tombola.study.shipped import shipped
 
 GOLDEN = pathlib.Path(__file__).with_name("golden_rows.json")
-SMALL = {"rivals": "(densities=(0.1,), seeds=(1,))", "elastic_cifar": "(levels=(1,), seeds=(1,))"}
+SMALL = {
+    "rivals": "(densities=(0.1,), seeds=(1,))",
+    "elastic_cifar": "(levels=(1,), seeds=(1,))",
+    "shift_images": "(rounds=4, transfer=(4,), seeds=(1,), parts=('controls', 'shift'))",
+    "shift_reviews": "(rounds=4, transfer=(4,), seeds=(1,), sources=('books',), targets=('dvd',), parts=('controls',))",
+}
 LEVELS = "(levels=1, seeds=(1,))"
 
 

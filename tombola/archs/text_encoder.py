@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from tombola.archs._encoder import EncoderBlock, Order, block_axes, layer_normed
-from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, check_tokens, prunable, weighted
+from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, check_tokens, embedding, prunable, weighted
 from tombola.core.errors import Refused
 from tombola.core.initial import Scheme, draw_state
 from tombola.core.layout import PAD, Interface, Layout, Stage
@@ -85,8 +85,8 @@ class Tokens(nn.Module):
     def __init__(self, tokens: int, longest: int, width: int) -> None:
         """Make the tables `token` and `position`."""
         super().__init__()
-        self.token = nn.Embedding(tokens, width, padding_idx=PAD)
-        self.position = nn.Embedding(longest, width)
+        self.token = embedding(tokens, width, padding=PAD)
+        self.position = embedding(longest, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The stream, of shape (batch, positions, width)."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, check_tokens, weighted
+from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, check_tokens, embedding, weighted
 from tombola.core.errors import Refused
 from tombola.core.initial import Scheme, draw_state
 from tombola.core.layout import PAD, UNKNOWN, Interface, Layout, Stage
@@ -105,7 +105,7 @@ class TextCnnNet(nn.Module):
         self.seen, self.around = arch.padding == "seen", arch.around == "own"
         self.dropped = arch.dropped
         self.dropout = Dropout(arch.dropout)
-        self.stem = nn.Embedding(tokens, arch.width, padding_idx=None if self.seen else PAD)  # Zero, and stays so.
+        self.stem = embedding(tokens, arch.width, padding=None if self.seen else PAD)
         pooled = arch.channels * len(arch.heights)
         convolutions = nn.ModuleList(nn.Conv1d(arch.width, arch.channels, height) for height in arch.heights)
         self.stages = nn.ModuleList([convolutions])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tombola.archs._encoder import EncoderBlock, Order, block_axes, layer_normed
-from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, image_shape, prunable, weighted
+from tombola.archs._parts import MOST_LAYERS, WIDEST, Axes, between, built, embedding, image_shape, prunable, weighted
 from tombola.core.errors import Refused
 from tombola.core.initial import Scheme, draw_state
 from tombola.core.layout import Interface, Layout, Stage
@@ -102,8 +102,8 @@ class Patches(nn.Module):
         """Make the layers `patch`, `token` and `position`; the last two are tables that are read whole."""
         super().__init__()
         self.patch = nn.Conv2d(channels, width, patch, stride=patch)
-        self.token = nn.Embedding(1, width) if pool == "token" else None
-        self.position = nn.Embedding(patches + (pool == "token"), width)
+        self.token = embedding(1, width) if pool == "token" else None
+        self.position = embedding(patches + (pool == "token"), width)
 
     def forward(self, x: Tensor) -> Tensor:
         """The stream, of shape (batch, positions, width)."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from tombola.probes.predictions import Numbers, predictions
 from tombola.study.step import Context, step
 from tombola.train.trained import Trained
 
-Spans = tuple[tuple[int, int], ...]
+Span = tuple[int, int]
+Spans = tuple[Span, ...]
 SPANS: Spans = ((1, 5), (1, 7), (1, 13), (1, 20), (6, 20), (8, 17), (12, 20))
+BENDS: tuple[tuple[Span, Span], ...] = (((1, 5), (6, 20)),)
 """Those of the claims on distribution shift (Desai et al. 2019): rounds of 35 % each, 1 to 20."""
 
 
@@ -34,6 +36,8 @@ def contrast(
     there: tuple[Trained, ...],
     at: tuple[int, ...],
     spans: Spans = SPANS,
+    bends: tuple[tuple[Span, Span], ...] = BENDS,
+    questions: Literal["of each task", "shared"] = "of each task",
     *,
     context: Context = Context(),
 ) -> Measurement:
@@ -41,22 +45,28 @@ def contrast(
 
     Of each span of rounds, such as 1 to 5: `lead_1_to_5_points` is the mean difference of accuracy in percentage points
     and `fall_1_to_5_points` what a round costs `here` in points, the slope of a straight line through its accuracies
-    (least squares), turned so that losing is positive; `fall_apart_...` is that of `here` less that of `there`.
-    `mean_1_to_5_accuracy` is that of `here`. Spans without a round are left out, and slopes of a single round.
+    (least squares), turned so that losing is positive. `fall_apart_...` is that of `here` less that of `there`,
+    `fall_above_half_...` that of `here` less half of that of `there`, and `mean_1_to_5_accuracy` the mean of `here`.
+    `bend_1_to_5_and_6_to_20_points` is what a round costs `here` in the second span more than in the first. A span is
+    left out unless the rounds reach to both its ends, and a slope where there is a single round.
 
     Each comes with its standard error over test examples, as in `lead_1_to_5_points_error`: differences are taken
     example by example, so that what is hard for both does not count as noise. It says how far another test set of that
     size would move the number, and is no smaller for averaging over networks that were asked the same questions.
-    Networks of several tasks may be given together; their examples are then told apart.
+    Networks of several tasks may be given together; their examples are then told apart. `weights_apart` is the largest
+    difference between the living weights of a pair, as a share of those of `here`.
 
     Args:
         here: Networks, of one chain or of several.
         there: What each of them is compared with, trained on the same task; the same network may stand there often.
         at: The round of each pair.
         spans: First and last round, both included.
+        bends: Pairs of spans.
+        questions: "shared" where all tasks show the same test examples, in the same order and in other guises, such as
+            pictures clean and corrupted.
 
     Raises:
-        Refused: If these are not as many, or a pair was trained on two tasks.
+        Refused: If these are not as many, a pair was trained on two tasks, or the questions are not shared.
 
     Example:
         >>> from tombola.archs.mlp import Mlp
@@ -74,22 +84,49 @@ def contrast(
         if one.task != other.task:
             raise Refused(f"contrast: {one.task} and {other.task} are two tasks. Compare accuracies on one.")
     right = _answered((*here, *there), context)
-    tasks = [str(one.task) for one in here]
+    tasks = [str(one.task) if questions == "of each task" else "" for one in here]
     ours, theirs = ([right[_asked(one)] for one in side] for side in (here, there))
+    sizes = {task: {len(value) for name, value in zip(tasks, ours, strict=True) if name == task} for task in tasks}
+    if odd := [size for size in sizes.values() if len(size) > 1]:
+        raise Refused(f"contrast: tasks of {sorted(odd[0])} test examples do not share their questions.")
     apart = [one - other for one, other in zip(ours, theirs, strict=True)]
+    half = [one - other / 2 for one, other in zip(ours, theirs, strict=True)]
     numbers: dict[str, float] = {}
-    for first, last in spans:
-        inside = [place for place, number in enumerate(at) if first <= number <= last]
+    for span in spans:
+        inside = _inside(at, span)
         if not inside:
             continue
-        name, mean = f"{first}_to_{last}", {place: 1 / len(inside) for place in inside}
-        numbers |= _with_error(f"lead_{name}_points", 100.0, _mixed(apart, mean, tasks))
-        numbers[f"mean_{name}_accuracy"] = _mixed(ours, mean, tasks)[0]
-        if slope := _slope({place: at[place] for place in inside}):
-            numbers |= _with_error(f"fall_{name}_points", -100.0, _mixed(ours, slope, tasks))
-            numbers |= _with_error(f"fall_apart_{name}_points", -100.0, _mixed(apart, slope, tasks))
-    sizes = {task: len(value) for task, value in zip(tasks, ours, strict=True)}
-    return Measurement({**numbers, "examples": sum(sizes.values())}, tables={"rounds": _rounds(here, there, at, right)})
+        mean = dict.fromkeys(inside, 1 / len(inside))
+        numbers |= _with_error(f"lead_{_named(span)}_points", 100.0, _mixed(apart, mean, tasks))
+        numbers[f"mean_{_named(span)}_accuracy"] = _mixed(ours, mean, tasks)[0]
+        slope = _slope(inside)
+        for name, values in (("fall", ours), ("fall_apart", apart), ("fall_above_half", half)) if slope else ():
+            numbers |= _with_error(f"{name}_{_named(span)}_points", -100.0, _mixed(values, slope, tasks))
+    for first, second in bends:
+        early, late = _slope(_inside(at, first)), _slope(_inside(at, second))
+        if early and late:
+            bend = {place: late.get(place, 0.0) - early.get(place, 0.0) for place in {**early, **late}}
+            name = f"bend_{_named(first)}_and_{_named(second)}_points"
+            numbers |= _with_error(name, -100.0, _mixed(ours, bend, tasks))
+    numbers["weights_apart"] = max(_weights_apart(*pair) for pair in zip(here, there, strict=True))
+    numbers["examples"] = sum(size.pop() for size in sizes.values())
+    return Measurement(numbers, tables={"rounds": _rounds(here, there, at, right)})
+
+
+def _named(span: Span) -> str:
+    return f"{span[0]}_to_{span[1]}"
+
+
+def _inside(at: Sequence[int], span: Span) -> dict[int, int]:
+    """The places of the rounds in a span; none unless the rounds reach to both its ends."""
+    first, last = span
+    if min(at) > first or max(at) < last:
+        return {}
+    return {place: number for place, number in enumerate(at) if first <= number <= last}
+
+
+def _weights_apart(one: Trained, other: Trained) -> float:
+    return abs(one.mask.kept - other.mask.kept) / one.mask.kept if one.mask.kept else math.inf
 
 
 def _asked(one: Trained) -> tuple[str, str]:
@@ -115,10 +152,12 @@ def _mixed(values: Sequence[Numbers], weights: Mapping[int, float], tasks: Seque
 
 
 def _slope(rounds: Mapping[int, int]) -> dict[int, float]:
-    """The weights by which values make the slope of their least-squares line; none where there is a single round."""
+    """The weights by which values make the slope of their least-squares line; none for fewer than two rounds."""
+    if len(set(rounds.values())) < 2:
+        return {}
     middle = sum(rounds.values()) / len(rounds)
     spread = sum((number - middle) ** 2 for number in rounds.values())
-    return {place: (number - middle) / spread for place, number in rounds.items()} if spread else {}
+    return {place: (number - middle) / spread for place, number in rounds.items()}
 
 
 def _with_error(name: str, unit: float, found: tuple[float, float]) -> dict[str, float]:

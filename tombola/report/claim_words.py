@@ -55,7 +55,7 @@ def _rests_on(judged: Judged) -> str:
     if all(isinstance(tested.test, Agrees) for tested in judged.tested):
         return f"95 % interval for one more run, n = {judged.n}"
     if judged.basis == "clear":
-        return f"clear: every seed agrees beyond the margin, n = {judged.n}"
+        return f"clear: every {_run(judged)} agrees beyond the margin, n = {judged.n}"
     return f"95 % interval, n = {judged.n}" + ("" if judged.p is None else f", corrected p {_p(judged.p)}")
 
 
@@ -67,12 +67,27 @@ def _more(judged: Judged) -> list[str]:
     if small := [tested for tested in judged.tested if tested.within]:
         return [_larger_test(tested) for tested in small]
     if judged.needed is not None:
-        return [f"about {judged.needed:,} seeds would decide"]
+        return [f"about {judged.needed:,} {_several(_run(judged))} would decide"]
     if judged.reasons:
         return []
     if judged.n < 2:
-        return [f"one seed has no spread, at least {FEW} are needed"]
-    return ["no number of seeds in reach would decide"]
+        return [f"one {_run(judged)} has no spread, at least {FEW} are needed"]
+    return [f"no number of {_several(_run(judged))} in reach would decide"]
+
+
+def _run(judged: Judged) -> str:
+    """What tells the runs apart: the seed, most often."""
+    return spoken(judged.claim.tests[0].by[0])
+
+
+def _several(word: str) -> str:
+    """The plural of a label's name.
+
+    Example:
+        >>> _several("seed"), _several("vocabulary")
+        ('seeds', 'vocabularies')
+    """
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
 
 
 def _larger_test(tested: Tested) -> str:

@@ -124,6 +124,8 @@ class Beyond:
 
     Args:
         value: What the true mean must lie above, in the unit of the rows.
+        apart: The number of the rows that says how far the weights of two sides are apart, as a share: beyond 1 % they
+            are not compared.
 
     Example:
         >>> Beyond(where={"probe": "barrier"}, of="barrier", value=0.02, higher=False).bound
@@ -138,6 +140,7 @@ class Beyond:
     clearance: float = 0.0
     higher: bool = True
     error: str = ""
+    apart: str = ""
 
     def __post_init__(self) -> None:
         """Settle the labels."""

@@ -94,7 +94,9 @@ def drawn(findings: Findings, curve: Curve) -> Drawn:
         x, found = sampled(inside, curve.x), sampled(inside, curve.y)
         if not x or not found or found.mean != found.mean or (curve.log_x and x.mean <= 0):
             continue
-        name = ", ".join(_said(part, labels[part]) for part in curve.arms if part in labels) or spoken(curve.y)
+        name = ", ".join(_said(part, labels[part]) for part in curve.arms if labels.get(part, "") != "") or spoken(
+            curve.y
+        )
         arms.setdefault(name, []).append(Point(x.mean, found, tuple(inside), labels))
     base = sampled(rows_of(findings.rows, curve.baseline), curve.y) if curve.baseline is not None else None
     title = curve.title or f"{spoken(curve.y).capitalize()} against {spoken(curve.x)}"

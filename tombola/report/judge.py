@@ -10,7 +10,7 @@ import bisect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from scipy import special
 
@@ -40,8 +40,6 @@ class Tested:
         why: What could not be compared, and why.
         note: What was compared in part, and why; what was compared across environments.
         mixed: How many pairs have their two sides from different environments.
-        test_set: How far another test set of that size might move the mean difference, with 95 %; 0 where rows do not
-            tell it.
         examples: The size of the smallest test set; 0 where rows do not tell it.
     """
 
@@ -55,13 +53,17 @@ class Tested:
     note: str = ""
     dense: bool = False
     mixed: int = 0
-    test_set: float = 0.0
     examples: int = 0
+
+    @property
+    def test_set(self) -> float:
+        """How far another test set of that size might move the mean difference, with 95 %; 0 where rows do not tell."""
+        return self.lead.noise if self.lead else 0.0
 
     @property
     def within(self) -> bool:
         """Whether the difference is so small that another test set might turn it."""
-        return self.lead is not None and abs(self.lead.gap) < self.test_set
+        return self.lead is not None and self.lead.within
 
     @property
     def n(self) -> int:
@@ -114,8 +116,6 @@ def judge(findings: Findings) -> tuple[Judged, ...]:
 
 def _judged(claim: Claim, tested: tuple[Tested, ...], found: Verdict | None) -> Judged:
     figures = [test.outcome for test in tested if isinstance(test.test, Agrees)]
-    if found and _test_set_decides(found, tested):
-        found = replace(found, outcome="undecided", needed=None)
     said = [*figures, *([found.outcome] if found else [])]
     unmade = any(test.outcome == "not measured" for test in tested)
     n = min((test.n for test in tested if test.n), default=0)
@@ -123,7 +123,7 @@ def _judged(claim: Claim, tested: tuple[Tested, ...], found: Verdict | None) -> 
     if "fails" in said:
         outcome = "contradicted"
     elif all(test.outcome == "not measured" for test in tested):
-        outcome = "undecided" if any(test.here and (test.there or test.lead) for test in tested) else "not measured"
+        outcome = "undecided" if any(_seen(test) for test in tested) else "not measured"
     elif not unmade and all(word == "holds" for word in said):
         outcome = "confirmed"
     more = found.needed if found and found.outcome == "undecided" else None
@@ -133,12 +133,10 @@ def _judged(claim: Claim, tested: tuple[Tested, ...], found: Verdict | None) -> 
     return replace(judged, basis=found.basis, p=found.p) if found else judged
 
 
-def _test_set_decides(found: Verdict, tested: tuple[Tested, ...]) -> bool:
-    """Whether a verdict would rest on a difference that another test set might turn."""
-    leads = [test for test in tested if test.lead is not None]
-    if found.outcome == "fails":
-        return all(test.within for test in leads if test.lead and test.lead.gap <= 0)
-    return found.outcome == "holds" and any(test.within for test in leads)
+def _seen(tested: Tested) -> bool:
+    """Whether there are numbers on all sides, though they may not be comparable."""
+    alone = isinstance(tested.test, Beyond)
+    return tested.here is not None and (alone or tested.there is not None or tested.lead is not None)
 
 
 def _test(findings: Findings, claim: Claim, test: Test) -> Tested:
@@ -150,9 +148,9 @@ def _test(findings: Findings, claim: Claim, test: Test) -> Tested:
             rows = rows_of(findings.rows, where)
             why = why_no_number(rows, test.of) if rows else why_none(known, where)
             return Tested(test, "not measured", why=why)
-        error = "" if isinstance(test, Agrees) else test.error
-        if error and not all(error in row.numbers for row in able.values()):
-            return Tested(test, "not measured", why=why_no_number(list(able.values()), error))
+        for needed in filter(None, (getattr(test, "error", ""), getattr(test, "apart", ""))):
+            if not all(needed in row.numbers for row in able.values()):
+                return Tested(test, "not measured", why=why_no_number(list(able.values()), needed))
         picked.append(able)
     if isinstance(test, Agrees):
         return _agrees(test, _values(test, picked[0]))
@@ -191,14 +189,15 @@ def _compared(test: Better | NotWorse, here: Mapping[Pair, Measured], there: Map
     sign = 1.0 if test.higher else -1.0
     apart = {pair: here[pair].numbers[test.of] - there[pair].numbers[test.of] for pair in shared}
     differences = tuple(sign * value for value in _by_run(apart))
-    lead = Lead(test.kind, differences, bound=test.bound, clearance=test.clearance)
+    noise, examples = _test_set(test, [[side[pair] for side in (here, there)] for pair in shared])
+    lead = Lead(test.kind, differences, bound=test.bound, clearance=test.clearance, noise=noise)
     alone = len(here) + len(there) - 2 * len(shared)
     notes = [f"{alone} row{'' if alone == 1 else 's'} without a counterpart left out"] * (alone > 0)
     sides = [{here[pair].environment, there[pair].environment} for pair in shared]
     mixed = sum(len(side) == 2 and "" not in side for side in sides)
     notes += [f"{mixed} of {len(shared)} pairs mix environments"] * (mixed > 0)
-    told = replace(known, note="; ".join(notes), mixed=mixed, lead=lead, between=interval(differences))
-    return _with_outcome(replace(told, **_test_set(test, [[side[pair] for side in (here, there)] for pair in shared])))
+    told = replace(known, note="; ".join(notes), mixed=mixed, examples=examples)
+    return replace(told, outcome=verdict(lead).outcome, lead=lead, between=interval(differences))
 
 
 def _beyond(test: Beyond, here: Mapping[Pair, Measured]) -> Tested:
@@ -207,23 +206,23 @@ def _beyond(test: Beyond, here: Mapping[Pair, Measured]) -> Tested:
     if not math.isfinite(found.mean):
         return Tested(test, "not measured", found, why=f"{test.of} is not finite in every row (a training diverged)")
     sign = 1.0 if test.higher else -1.0
-    lead = Lead(test.kind, tuple(sign * value for value in values), bound=test.bound, clearance=test.clearance)
-    told = Tested(test, "not measured", found, lead=lead, between=interval(values))
-    return _with_outcome(replace(told, **_test_set(test, [[row] for row in here.values()])))
+    for pair, row in here.items() if test.apart else ():
+        if (apart := row.numbers[test.apart]) > EQUAL:
+            why = f"not at equal density: {apart:.2g} apart ({_pair(test.by, pair)})"
+            return Tested(test, "not measured", found, why=why)
+    noise, examples = _test_set(test, [[row] for row in here.values()])
+    turned = tuple(sign * value for value in values)
+    lead = Lead(test.kind, turned, bound=test.bound, clearance=test.clearance, noise=noise)
+    return Tested(test, verdict(lead).outcome, found, lead=lead, between=interval(values), examples=examples)
 
 
-def _with_outcome(tested: Tested) -> Tested:
-    outcome = verdict(tested.lead).outcome if tested.lead else "not measured"
-    return replace(tested, outcome="undecided" if tested.within else outcome)
-
-
-def _test_set(test: Better | NotWorse | Beyond, pairs: Sequence[Sequence[Measured]]) -> dict[str, Any]:
-    """What the standard errors of the rows allow; runs share their test set, so they do not make them smaller."""
+def _test_set(test: Better | NotWorse | Beyond, pairs: Sequence[Sequence[Measured]]) -> tuple[float, int]:
+    """How far another test set might move the mean, and the size of it; runs share it, so they make it no larger."""
     if not test.error:
-        return {}
+        return 0.0, 0
     errors = [math.hypot(*(float(row.numbers[test.error]) for row in pair)) for pair in pairs]
     examples = [int(row.numbers["examples"]) for pair in pairs for row in pair if "examples" in row.numbers]
-    return {"test_set": BOTH_SIDES * sum(errors) / len(errors), "examples": min(examples, default=0)}
+    return BOTH_SIDES * sum(errors) / len(errors), min(examples, default=0)
 
 
 def _agrees(test: Agrees, values: Sequence[float]) -> Tested:

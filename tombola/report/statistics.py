@@ -76,12 +76,14 @@ class Lead:
     Args:
         bound: In the unit of the differences. "Not worse by more than 0.2 points" is -0.002, "better" is 0.
         clearance: With few seeds, how far beyond the bound each single seed must lie to be clear.
+        noise: How far another test set of the same size might move all of the differences together.
     """
 
     name: str
     differences: tuple[float, ...]
     bound: float
     clearance: float = 0.0
+    noise: float = 0.0
 
     @property
     def gap(self) -> float:
@@ -89,10 +91,15 @@ class Lead:
         return sample(self.differences).mean - self.bound
 
     @property
+    def within(self) -> bool:
+        """Whether the gap is so small that another test set might turn it, whatever the seeds say."""
+        return abs(self.gap) < self.noise
+
+    @property
     def p(self) -> float:
-        """Two-sided p value of the paired t test of "the mean is the bound"."""
+        """Two-sided p value of the paired t test of "the mean is the bound"; 1 where the test set decides nothing."""
         found = sample(self.differences)
-        if found.sd is None or self.gap == 0:
+        if found.sd is None or self.gap == 0 or self.within:
             return 1.0
         if found.sd == 0:
             return 0.0
@@ -109,6 +116,8 @@ def needed(lead: Lead, *, alpha: float = ALPHA) -> int | None:
         (5, None)
     """
     found = sample(lead.differences)
+    if lead.within:
+        return None
     if found.sd is None:
         return FEW
 
@@ -200,8 +209,8 @@ def _p(leads: Sequence[Lead]) -> float:
 
 
 def _clear(leads: Sequence[Lead]) -> Literal["holds", "fails", "undecided"]:
-    """One seed has no spread and nothing to agree with, so it is never clear."""
-    able = [lead for lead in leads if len(lead.differences) > 1]
+    """One seed has no spread and nothing to agree with, so it is never clear; nor is what a test set might turn."""
+    able = [lead for lead in leads if len(lead.differences) > 1 and not lead.within]
     if any(max(lead.differences) < lead.bound - lead.clearance for lead in able):
         return "fails"
     above = all(min(lead.differences) > lead.bound + lead.clearance for lead in able)

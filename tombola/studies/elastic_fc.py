@@ -18,6 +18,7 @@ from tombola import (
     Agrees,
     Better,
     Claim,
+    Curve,
     Everywhere,
     Goal,
     NotWorse,
@@ -62,7 +63,7 @@ class Layers(Bench):
 
     def arch(self, net: str) -> Any:
         """The last number is that of the layers which are repeated (in a VGG, with the head)."""
-        layers = int(net.rpartition("-")[2])
+        layers = _layers(net)
         if self.half == "mlp":
             return Mlp(hidden=(*[300] * layers, 100), init="kaiming_normal")
         return Vgg(depth=13, linear=layers, width=64 if self.size == "full" else 16, bn_scale="uniform")
@@ -93,6 +94,11 @@ class Layers(Bench):
         return defer(carry, ticket=ticket, by=move(to=self.arch(target), **options))
 
 
+def _layers(net: str) -> int:
+    """How many of its layers are repeated."""
+    return int(net.rpartition("-")[2])
+
+
 def goals(
     *,
     half: Half = "mlp",
@@ -110,7 +116,7 @@ def goals(
         bench = Layers(size, seed, half)
         own = {name: bench.tickets(name, levels) for name in NAMES[half]}
         for net, tickets in own.items():
-            labels = {"net": net, "seed": seed}
+            labels = {"net": net, "layers": _layers(net), "seed": seed}
             yield row(bench.trained(tickets[0]), **labels, source="", arm="dense")
             yield row(bench.trained(tickets[-1]), **labels, source=net, arm="ticket")
             for source in [name for name in own if name != net]:
@@ -138,9 +144,8 @@ def claims(*, half: Half, size: Size, levels: int, arms: tuple[str, ...], contro
                 where = {"net": net, "source": source, "arm": arm}
                 said = Published(value=TABLE[half][i][j] / 100, source=SOURCE, reading=0.00005)
                 sentence = f"{source} carried to {net}" if i != j else f"{net}'s own ticket"
-                yield Claim(
-                    f"{sentence} reaches {said.value:.2%}", tests=(Agrees(where=where, published=said),), family="table"
-                )
+                sentence += f" reaches {100 * said.value:.2f} %"
+                yield Claim(sentence, tests=(Agrees(where=where, published=said),), family="table")
             if i == j:
                 continue
             for arm in ("ticket", *(("equal",) if "equal" in arms else ())):
@@ -155,6 +160,15 @@ def claims(*, half: Half, size: Size, levels: int, arms: tuple[str, ...], contro
             for name in controls:
                 ahead = Better(where={"net": net, "source": source, "arm": "equal"}, than={"net": net, "arm": name})
                 yield Claim(f"{source}'s ticket beats {name} in {net}", tests=(ahead,), family="rivals")
+
+
+def figures(*, arms: tuple[str, ...]) -> Iterator[Curve]:
+    """Each source's ticket in networks of more and of fewer layers."""
+    shown: Any = {"x": "layers", "by": "source", "log_x": False}
+    yield Curve(where={"arm": "ticket"}, title="Tickets in other networks, as they were carried", **shown)
+    for arm in [arm for arm in ARMS if arm in arms]:
+        title = "The same at the target's density" if arm == "equal" else "The same, as the paper ran it"
+        yield Curve(where={"arm": arm}, title=title, **shown)
 
 
 def tables(*, arms: tuple[str, ...]) -> Iterator[Pivot]:

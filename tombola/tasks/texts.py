@@ -153,13 +153,6 @@ class TextTask(Classified, Sourced):
         """The domain of each example, in the order of `evaluation`."""
         return self._part(split).domains[self._ordered(split, holdout)], self.domains
 
-    def counts(self, split: Split, *, holdout: Holdout = WHOLE) -> np.ndarray:
-        """How often each token stands in the texts of a split."""
-        part, rows = self._part(split), self._rows(split, holdout)
-        alive = np.zeros(len(part.labels), dtype=bool)
-        alive[rows] = True
-        return np.bincount(part.tokens[np.repeat(alive, part.lengths)], minlength=self.io.tokens)
-
     def piece(self, token: int) -> str:
         """The subword of a number."""
         return vocabulary.pieces(self.prepared.model)[token]

@@ -1,0 +1,50 @@
+"""A study's calls, made in this process: its tickets without its trainings, or all of it."""
+
+import functools
+from typing import Any
+
+from tombola.core.layout import blank, dense_mask, initial_weights
+from tombola.core.ticket import Ticket
+from tombola.criteria.random_ import Random
+from tombola.prune import Everywhere, prune, widened
+from tombola.study.deferred import Deferred
+from tombola.train.network import Network
+
+
+class Pretence:
+    """A study's tickets without its trainings: every cut is drawn at random, every move is made."""
+
+    @functools.cache  # noqa: B019
+    def __call__(self, of: Deferred) -> Ticket:
+        said = of.call.arguments
+        if of.function.name == "draw":
+            arch, io = said["arch"], said["task"].io
+            return Ticket(arch=arch, io=io, mask=dense_mask(arch, io), weights=initial_weights(arch, io, "pretence"))
+        if of.function.name == "train":
+            return self(said["ticket"])
+        if of.function.name == "carry":
+            return said["by"](self(said["ticket"]))
+        ticket = self(said["trained"] if "trained" in said else said["ticket"])
+        size = {name: said[name] for name in ("keep", "density") if said.get(name) is not None}
+        scope = said.get("scope", Everywhere())
+        parameters = blank(ticket.arch, ticket.io).named_parameters()
+        living = widened(ticket.mask, {name: tuple(value.shape) for name, value in parameters}, scope)
+        mask = prune(living, Random(seed=len(of.key))(Network(ticket.weights, living)), scope=scope, **size)
+        return ticket.rebuilt(mask=mask)
+
+
+class Doing:
+    """A study's results: every step is run, each call once."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Any] = {}
+
+    def __call__(self, of: Any) -> Any:
+        if isinstance(of, tuple | list):
+            return tuple(self(one) for one in of)
+        if not isinstance(of, Deferred):
+            return of
+        if of.key not in self.known:
+            said = {name: self(value) for name, value in of.call.arguments.items()}
+            self.known[of.key] = of.function(**said)
+        return self.known[of.key]

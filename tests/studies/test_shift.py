@@ -1,0 +1,257 @@
+"""The studies of distribution shift: what they run, that claims find their rows, and a run from end to end."""
+
+import collections
+from typing import Any
+
+import pytest
+
+from tests.studies.pretence import Doing, Pretence
+from tombola.core.errors import Refused
+from tombola.core.layout import blank
+from tombola.moves.transplant import Transplant
+from tombola.report.claims import Beyond, sides
+from tombola.report.findings import Findings, Measured, Missing
+from tombola.report.judge import judge
+from tombola.report.match import check, rows_of
+from tombola.studies import _shift, shift_images, shift_reviews
+from tombola.studies._shift import KEEP
+from tombola.study.graph import graph_of
+from tombola.study.module import open_study
+from tombola.train.recipe import Recipe
+
+REVIEWS = "shift_reviews(seeds=(7,), sources=('books',), targets=('dvd',), rounds=8)"
+IMAGES = "shift_images(seeds=(7,), rounds=8)"
+OBJECTS = "shift_images(on=objects, seeds=(7,), rounds=4)"
+EXACT = {"MASKS-RESET", "MASKS-RANDOM", "TICKET-RESET", "TICKET-RANDOM", "TICKET-TARGET", "fine-tuned", "signs"}
+EXACT |= {"not aligned", "shuffled", "magnitude at init", "SNIP"}
+
+
+@pytest.mark.parametrize("text", [REVIEWS, IMAGES, OBJECTS])
+def test_every_ticket_can_be_carried_and_trained_and_has_as_many_weights_as_it_says(text: str):
+    pretend, seen = Pretence(), collections.Counter[str]()
+    bench = reviewed(7) if text == REVIEWS else shift_images.Seen(7, 8, "mnist", "digits")
+    if text == OBJECTS:
+        bench = shift_images.Seen(7, 4, "cifar10", "objects")
+    names = [name for name, _ in blank(bench.arch(), bench.task(bench.first).io).named_parameters()]
+    for goal in open_study(text).goals():
+        name, number = goal.labels.get("name"), int(str(goal.labels.get("round", 0)))
+        if goal.of.function.name != "train" or name == "aligned":
+            continue
+        said = goal.of.call.arguments
+        ticket, recipe = pretend(goal.of), said["recipe"].in_steps(said["task"])
+        assert ticket.io == said["task"].io and ticket.step < recipe.steps
+        domain = str(goal.labels.get("target", goal.labels.get("domain")))
+        counts = bench.counts(number, domain)
+        assert 0.98 < sum(counts.values()) / (KEEP**number * sum(bench.counts(0, domain).values())) < 1.1
+        if name == "small dense":
+            size = sum(value.numel() for value in blank(ticket.arch, ticket.io).parameters())
+            assert 0.8 * sum(counts.values()) < size <= 1.1 * sum(counts.values()), (goal.labels, size)
+        elif name == "embedding dense":
+            counts["stem.weight"] = ticket.mask["stem.weight"].numel()
+            assert {n: ticket.mask.kept_in(n) for n in names} == counts
+        elif name == "SNIP":
+            assert ticket.mask.kept == pytest.approx(sum(counts.values()), abs=0)
+        elif name in EXACT:
+            assert {n: ticket.mask.kept_in(n) for n in names if n in ticket.mask} == counts, goal.labels
+        seen[str(name)] += 1
+    expected = {*EXACT, "FULL-MODEL", "small dense"} | ({"embedding dense"} if text == REVIEWS else set())
+    assert set(seen) == expected - ({"not aligned"} if text == OBJECTS else set())
+
+
+def reviewed(seed: int, **options: Any) -> shift_reviews.Reviewed:
+    corpus = shift_reviews.Corpus("fdu", "", "", ("books",), ("dvd",))
+    return shift_reviews.Reviewed(seed, 8, "books", corpus, "small", **options)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shift_reviews(seeds=(0, 1))",
+        "shift_reviews(sources=('dvd',), targets=('books', 'music'), rounds=8, controlled=('dvd',), seeds=(0, 1))",
+        "shift_reviews(on=own, id=fdu_mtl, group=domain, sources=('MR',), targets=('imdb', 'baby'), seeds=(0, 1))",
+        *("shift_reviews(parts=(), seeds=(0, 1))", "shift_images(seeds=(0, 1))"),
+        *("shift_images(on=objects, seeds=(0, 1))", "shift_images(on=weather, seeds=(0, 1), rounds=8)"),
+    ],
+)
+def test_every_claim_finds_its_rows(text: str):
+    study = open_study(text)
+    rows = [Missing(labels=goal.labels, key=goal.of.key) for goal in study.goals()]
+    claims = study.declared("claims")
+    assert claims and not check(claims, rows)
+    for claim in claims:
+        for test in claim.tests:
+            for where in sides(test):
+                found = {row.labels.get(test.by[0]) for row in rows_of(rows, where)}
+                assert len(found) > 1 and None not in found, (claim.sentence, where)
+
+
+def test_the_paper_s_claims_are_all_there():
+    claims = open_study("shift_reviews").declared("claims")
+    said = {claim.sentence for claim in claims}
+    assert {claim.family for claim in claims} >= {f"R{number}" for number in range(1, 14)}
+    assert "R7: masks of music beat TICKET-TARGET, rounds 1 to 13" in said
+    assert not [s for s in said if s.startswith("R7") and "books" in s or s.startswith("R8") and "music" in s]
+    assert len([s for s in said if s.startswith("R8")]) == 4
+    (best,) = [claim for claim in claims if claim.family == "R1"]
+    assert [test.where["domain"] for test in best.tests] == list(shift_reviews.DOMAINS["fdu"])
+    (band,) = [c for c in claims if c.sentence.startswith("R8: MASKS-RESET of books")]
+    assert [(test.value, test.higher) for test in band.tests if isinstance(test, Beyond)] == [(-5, True), (-3, False)]
+
+
+def test_first_values_are_shared_over_domains_and_seeds_are_not():
+    """What the comparison of MASKS-RESET and TICKET-TARGET rests on: they differ in their mask alone."""
+    from tombola.find import draw
+
+    first, other = (reviewed(seed, vocabulary=1000) for seed in (0, 1))
+    drawn = {
+        (bench.seed, domain): draw(**bench.chain(domain)[0].call.arguments).weights["head.weight"]
+        for bench in (first, other)
+        for domain in ("books", "dvd")
+    }
+    assert drawn[0, "books"].equal(drawn[0, "dvd"]) and not drawn[0, "books"].equal(drawn[1, "books"])
+
+
+def test_claims_are_made_on_rounds_that_are_there():
+    def families(text: str) -> set[str]:
+        claims = open_study(text).declared("claims")
+        assert claims
+        return {claim.family for claim in claims}
+
+    assert not families("shift_reviews(rounds=8)") & {"R1", "R4", "R5", "R7", "R9", "R10", "R11"}
+    assert {"R2", "R3", "R8"} <= families("shift_reviews(rounds=8)")
+    some = families("shift_reviews(transfer=(8, 12), sources=('books', 'dvd'))")
+    assert {"R1", "R3", "R5"} <= some and not some & {"R8", "R9", "R10"}
+    said = {claim.sentence for claim in open_study("shift_reviews(sources=('dvd',))").declared("claims")}
+    assert not [sentence for sentence in said if sentence.startswith(("R7", "R8", "R10", "R11"))]
+    assert "R9: MASKS-RESET of dvd is flat at rounds 1 to 5 and falls faster afterwards" in said
+
+
+def test_rounds_without_controls_are_no_mistake():
+    for text in ("shift_images(rounds=3, seeds=(0, 1))", "shift_images(transfer=(2, 5), rounds=5, seeds=(0, 1))"):
+        assert not [
+            goal for goal in open_study(text).goals() if goal.labels.get("figure") in ("controls", "few labels")
+        ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shift_images(on=weather, rounds=4, seeds=(0,))",
+        "shift_reviews(rounds=4, seeds=(0,), controlled=('books', 'music'))",
+    ],
+)
+def test_no_row_stands_twice(text: str):
+    rows = [(goal.of.key, *sorted(goal.labels.items())) for goal in open_study(text).goals()]
+    assert len(set(rows)) == len(rows)
+    found = [row[0] for row in rows if any(label == ("figure", "controls") for label in row[1:])]
+    assert len(set(found)) == len(found)
+
+
+def test_seeds_of_fresh_heads_are_those_of_the_run():
+    bench = shift_images.Seen(3, 4, "cifar10", "objects")
+    for name in ("MASKS-RESET", "MASKS-RANDOM", "signs", "fine-tuned"):
+        by = bench.ticket(name, "cifar10", "cifar100_subset", 4).call.arguments["by"]
+        assert (by.head, by.seed) == ("fresh", 3)
+
+
+@pytest.mark.parametrize(("on", "questions"), [("weather", "shared"), ("digits", "of each task")])
+def test_pictures_in_two_guises_are_one_test_set(on: str, questions: str):
+    goals = open_study(f"shift_images(on={on}, rounds=4, seeds=(0,), parts=())").goals()
+    held = [goal.of.call.arguments for goal in goals if goal.of.function.name == "contrast"]
+    assert held and {said.get("questions", "of each task") for said in held} == {questions}
+
+
+def test_the_same_ticket_stands_behind_the_strategies():
+    bench = reviewed(3)
+    own = bench.chain("books")[4]
+    moves = {
+        name: bench.ticket(name, "books", "dvd", 4).call.arguments
+        for name in ("MASKS-RESET", "MASKS-RANDOM", "signs", "embedding dense", "not aligned")
+    }
+    assert {said["ticket"].key for said in moves.values()} == {own.key}
+    by = {name: said["by"] for name, said in moves.items()}
+    assert by["MASKS-RESET"] == Transplant(to=bench.task("dvd"))
+    assert (by["MASKS-RANDOM"].weights, by["MASKS-RANDOM"].draw, by["MASKS-RANDOM"].seed) == ("reinit", "fresh", 3)
+    assert (by["not aligned"].weights, by["not aligned"].seed) == ("init", 1003)
+    onto = bench.ticket("aligned", "books", "dvd", 4).call.arguments["onto"]
+    assert onto.call.arguments["seeds"].stream("init") == 1003
+    tuned = bench.ticket("fine-tuned", "books", "dvd", 4).call.arguments["ticket"]
+    assert tuned.call.arguments["trained"].key == bench.trained(bench.chain("books")[3], "books").key
+    assert tuned.call.arguments["restart"] == "rate"
+
+
+def test_few_labels_are_trained_for_as_many_steps():
+    bench = shift_images.Seen(0, 8, "mnist", "digits")
+    few = bench.for_few("mnist", 50).in_steps(bench.task("mnist", 50))
+    assert few.steps == few.evaluate == 12 * 917  # 55,000 pictures in batches of 60
+    assert bench.for_few("usps", 50).steps == 12 * 112  # 6,684 of them.
+    assert (few.batch, few.select, bench.task("usps", 50).few) == (50, "last", 50)
+    drawn = [shift_images.Seen(seed, 8, "mnist", "digits").for_few("usps", 50).holdout for seed in (0, 1)]
+    assert drawn[0] != drawn[1]  # Other seeds have other labels.
+
+
+def test_what_it_runs():
+    kinds = collections.Counter(key.partition(":")[0] for key in graph_of(open_study("shift_images").goals()).calls)
+    # Two domains: a dense network and two chains of 20; two transfers of 20 rounds with two strategies.
+    trainings = 2 * 41 + 2 * 20 * 2
+    # At rounds 4, 8, 12 on each transfer: four ways of carrying, with one more dense training, and four controls of
+    # the target, a small dense network among them; at three numbers of labels three networks.
+    controls = 2 * (4 * 3 + 1 + 3 * 3 + 3) + 2 * 3 * 3
+    assert kinds["train"] == 5 * (trainings + controls)
+
+
+def test_settings_that_mean_nothing():
+    for text, message in (
+        ("shift_reviews(parts=('control',))", "there is no 'control'"),
+        ("shift_reviews(sources=('bookshelves',))", "sources: there is no 'bookshelves'"),
+        ("shift_reviews(sources=('books',), targets=('books',))", "there is no transfer"),
+        ("shift_reviews(controlled=('dvd',))", "controlled: there is no 'dvd'"),
+        ("shift_reviews(on=own, id='x')", "on=own needs id, group, sources and targets"),
+        ("shift_reviews(id='x')", "id and group are of your own texts"),
+        ("shift_reviews(rounds=3, transfer=(4, 5))", "has none of the rounds 1 to 3"),
+        ("shift_images(rounds=3, transfer=(4, 5))", "has none of the rounds 1 to 3"),
+    ):
+        with pytest.raises(Refused, match=message):
+            open_study(text).goals()
+
+
+TWO_STEPS: dict[str, Any] = {"steps": 2, "evaluate": 2, "validation": 0.125, "select": "best"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "bench"),
+    [
+        ("shift_images(seeds=(0, 1), rounds=5, transfer=(1, 4, 5))", shift_images.Seen),
+        ("shift_images(on=objects, seeds=(0, 1), rounds=5, transfer=(1, 4, 5))", shift_images.Seen),
+        (
+            "shift_reviews(seeds=(0, 1), rounds=5, transfer=(1, 4, 5), sources=('music',), targets=('books', "
+            "'music'), controlled=('music',))",
+            shift_reviews.Reviewed,
+        ),
+    ],
+)
+def test_a_whole_study_in_small_steps(text: str, bench: type[_shift.Bench], monkeypatch: pytest.MonkeyPatch):
+    """Everything that it asks for is run, with two steps a training, and every claim is measured."""
+    monkeypatch.setattr(bench, "recipe", property(lambda self: Recipe(batch=20, **TWO_STEPS)))
+    monkeypatch.setattr(shift_reviews, "VOCABULARIES", (1000, 8000))
+    monkeypatch.setattr(shift_images, "SEVERITIES", (1,))
+    monkeypatch.setattr(_shift, "FEW", (50,))
+    study, do = open_study(text), Doing()
+    rows: list[Measured] = []
+    for goal in study.goals():
+        made = do(goal.of)
+        rows.append(Measured(labels=goal.labels, numbers=made.numbers(), checks=made.proofs(), key=made.key))
+        assert all(made.proofs().values())
+    found = Findings(title="", question="", study="", command="", rows=tuple(rows), claims=study.declared("claims"))
+    judged = judge(found)
+    for one in judged:
+        assert one.outcome != "not measured", (one.claim.sentence, one.reasons)
+        assert not any("density" in reason for reason in one.reasons), (one.claim.sentence, one.reasons)
+    for pivot in study.declared("tables"):
+        shown = [row for row in rows if all(row.labels.get(n) == v for n, v in pivot.where.items())]
+        assert pivot.of == "transition_round" or any(
+            pivot.of in row.numbers and pivot.lines in row.labels for row in shown
+        ), pivot.title
+    for curve in study.declared("figures"):
+        assert rows_of(rows, curve.where) and rows_of(rows, curve.baseline or {}), curve.title

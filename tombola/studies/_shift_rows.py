@@ -1,0 +1,219 @@
+"""The rows of the studies of distribution shift: figure by figure, with controls, outcomes and distances."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tombola import Goal, Refused, defer, row
+from tombola.probes.contrast import SPANS, Spans, contrast
+from tombola.probes.correlation import FEWEST, correlation
+from tombola.probes.disagreement import disagreement
+from tombola.probes.outcomes import outcomes
+from tombola.probes.overlap import overlap
+from tombola.probes.shift import shift
+from tombola.probes.transition import transition
+from tombola.studies._shift import AT_TARGET, Bench
+
+INSIDE = (("TICKET-RESET", "TICKET-RANDOM"), ("TICKET-RESET", "FULL-MODEL"))
+CARRIED_AGAINST = (
+    ("MASKS-RESET", "TICKET-TARGET"),
+    ("MASKS-RANDOM", "TICKET-TARGET"),
+    ("MASKS-RESET", "MASKS-RANDOM"),
+)
+"""Pairs of strategies that are held against each other."""
+
+
+def pairs_of(sources: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
+    """Every source with every other domain as its target."""
+    return [(source, target) for source in sources for target in targets if target != source]
+
+
+def within(transfer: Sequence[int], rounds: int) -> tuple[int, ...]:
+    """The rounds at which masks are carried, of those that there are.
+
+    Raises:
+        Refused: If there are none.
+    """
+    found = tuple(sorted({number for number in transfer if 1 <= number <= rounds}))
+    if not found:
+        raise Refused(f"transfer={tuple(transfer)} has none of the rounds 1 to {rounds}. Name some of them.")
+    return found
+
+
+def chains(bench: Bench, domains: Sequence[str]) -> Iterator[Goal]:
+    """Figure 3: the strategies inside each domain, and over all of them together."""
+    rounds = range(1, bench.rounds + 1)
+    for domain in domains:
+        labels = {"domain": domain, "seed": bench.seed}
+        yield row(bench.end("FULL-MODEL", "", domain, 0), name="FULL-MODEL", figure="dense", round=0, **labels)
+        for name in ("TICKET-RESET", "TICKET-RANDOM"):
+            for number in rounds:
+                yield row(bench.end(name, "", domain, number), name=name, figure="3", round=number, **labels)
+    for where, inside in [*((domain, (domain,)) for domain in domains), ("all", domains)]:
+        for name, other in INSIDE:
+            held = _held(bench, name, other, [("", domain) for domain in inside], rounds)
+            yield row(held, comparison=f"{name} against {other}", domain=where, seed=bench.seed)
+
+
+def transfers(bench: Bench, pairs: Sequence[tuple[str, str]], rounds: Sequence[int]) -> Iterator[Goal]:
+    """Figure 4: masks carried from each source to each target; and each source's lead over all its targets."""
+    for source, target in pairs:
+        labels = {"pair": f"{source} to {target}", "seed": bench.seed}
+        for name in ("TICKET-TARGET", "MASKS-RESET", "MASKS-RANDOM"):
+            for number in rounds:
+                ended = bench.end(name, source, target, number)
+                yield row(ended, name=name, figure="4", round=number, source=source, target=target, **labels)
+        for name, other in CARRIED_AGAINST:
+            held = _held(bench, name, other, [(source, target)], rounds)
+            yield row(held, comparison=f"{name} against {other}", **labels)
+    for source, own in _by_source(pairs).items():
+        for name, other in (*CARRIED_AGAINST, ("MASKS-RESET", "FULL-MODEL")):
+            held = _held(bench, name, other, own, rounds)
+            yield row(held, comparison=f"{name} against {other}", source=source, seed=bench.seed)
+
+
+def controls(bench: Bench, pairs: Sequence[tuple[str, str]], rounds: Sequence[int]) -> Iterator[Goal]:
+    """What a carried mask must beat, and other ways of carrying it, each held against it over all targets."""
+    for name in bench.controls():
+        able = [number for number in rounds if name != "small dense" or bench.narrow(number) is not None]
+        labels = {"name": name, "figure": "controls", "seed": bench.seed}
+        for source, target in _once(pairs) if name in AT_TARGET else pairs:
+            where = {"target": target} if name in AT_TARGET else {"target": target, "source": source}
+            for number in able:
+                yield row(bench.end(name, source, target, number), round=number, **labels, **where)
+        ours, other = ("aligned", "not aligned") if name == "aligned" else ("MASKS-RESET", name)
+        for source, own in _by_source(pairs).items() if able else ():
+            held = _held(bench, ours, other, own, able, one_by_one(able))
+            yield row(held, comparison=f"{ours} against {other}", source=source, seed=bench.seed)
+
+
+def few_labels(
+    bench: Bench, pairs: Sequence[tuple[str, str]], numbers: Sequence[int], rounds: Sequence[int]
+) -> Iterator[Goal]:
+    """Masks carried to targets of few labels, against the dense network and shuffled masks there."""
+    for few in numbers if rounds else ():
+        labels = {"figure": "few labels", "few": few, "seed": bench.seed}
+        for name in ("FULL-MODEL", "MASKS-RESET", "shuffled"):
+            for source, target in pairs if name == "MASKS-RESET" else _once(pairs):
+                where = {"target": target, **({"source": source} if name == "MASKS-RESET" else {})}
+                for number in (0,) if name == "FULL-MODEL" else rounds:
+                    yield row(bench.end(name, source, target, number, few), name=name, round=number, **labels, **where)
+        for source, own in _by_source(pairs).items():
+            for other in ("FULL-MODEL", "shuffled"):
+                held = _held(bench, "MASKS-RESET", other, own, rounds, one_by_one(rounds), few)
+                held_labels = {"comparison": f"MASKS-RESET against {other}", "few": few}
+                yield row(held, **held_labels, sources=source, seed=bench.seed)
+
+
+def _once(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each target with one of its sources."""
+    return list({target: (source, target) for source, target in reversed(pairs)}.values())[::-1]
+
+
+def tested(
+    bench: Bench, domains: Sequence[str], pairs: Sequence[tuple[str, str]], rounds: Sequence[int]
+) -> Iterator[Goal]:
+    """All outcomes of the dense network and of tickets, in their own domain and, untrained there, in the others."""
+    for source, target in [*((domain, domain) for domain in domains), *pairs]:
+        where = {"source": source, "target": target, "kind": "own" if source == target else "zero-shot"}
+        for number in (0, *rounds):
+            ended = bench.end("TICKET-RESET", "", source, number)
+            found = defer(outcomes, trained=ended, task=bench.task(target))
+            yield row(found, probe="outcomes", round=number, seed=bench.seed, **where)
+
+
+def unlike(benches: Sequence[Bench], domains: Sequence[str], rounds: Sequence[int]) -> Iterator[Goal]:
+    """Where a ticket answers otherwise than the dense network, and where two dense networks do."""
+    for place, bench in enumerate(benches):
+        for domain in domains:
+            labels = {"probe": "disagreement", "domain": domain, "seed": bench.seed}
+            dense = bench.end("FULL-MODEL", "", domain, 0)
+            for number in rounds:
+                found = defer(disagreement, a=dense, b=bench.end("TICKET-RESET", "", domain, number))
+                yield row(found, other="the ticket", round=number, **labels)
+            if len(benches) > 1 and (place or len(benches) > 2):  # Of two seeds there is one pair.
+                other = benches[(place + 1) % len(benches)].end("FULL-MODEL", "", domain, 0)
+                yield row(defer(disagreement, a=dense, b=other), other="another seed", round=0, **labels)
+
+
+def in_common(bench: Bench, domains: Sequence[str], rounds: Sequence[int]) -> Iterator[Goal]:
+    """What the masks of two domains share, layer by layer, against chance."""
+    for one, other in itertools.combinations(domains, 2):
+        for number in rounds:
+            found = defer(overlap, a=bench.chain(one)[number], b=bench.chain(other)[number])
+            labels = {"domains": f"{one} and {other}", "round": number, "seed": bench.seed}
+            yield row(found, probe="overlap", **labels)
+
+
+def over_seeds(
+    benches: Sequence[Bench], domains: Sequence[str], pairs: Sequence[tuple[str, str]], rounds: Sequence[int]
+) -> Iterator[Goal]:
+    """From which round on first values matter, in each domain and on each transfer."""
+    if len(benches) < 2:
+        return
+    whole = range(1, benches[0].rounds + 1)
+    for domain in domains:
+        found = _changed(benches, INSIDE[0], ("", domain), whole)
+        yield row(found, probe="transition", domain=domain, what="chain")
+    for source, target in pairs:
+        found = _changed(benches, ("MASKS-RESET", "MASKS-RANDOM"), (source, target), rounds)
+        yield row(found, probe="transition", pair=f"{source} to {target}", what="transfer")
+
+
+def apart(bench: Bench, domains: Sequence[str], **labels: Any) -> Iterator[Goal]:
+    """How far domains are apart."""
+    for one, other in itertools.combinations(domains, 2):
+        yield row(_distance(bench, one, other), probe="shift", domains=f"{one} and {other}", **labels)
+
+
+def related(
+    benches: Sequence[Bench], pairs: Sequence[tuple[str, str]], rounds: Sequence[int], distances: Sequence[str]
+) -> Iterator[Goal]:
+    """Whether masks lose more where domains are farther apart."""
+    to = [f"lead_{a}_to_{b}_points" for a, b in ((1, 5), (1, 20)) if min(rounds) <= a and max(rounds) >= b]
+    if len(pairs) < FEWEST or not to:
+        return
+    first = benches[0]
+    far = tuple(_distance(first, *pair) for pair in pairs)
+    leads = tuple(_held(bench, *CARRIED_AGAINST[0], [pair], rounds) for pair in pairs for bench in benches)
+    for of, lead in itertools.product(distances, to):
+        yield row(defer(correlation, x=far, y=leads, of=of, to=lead), probe="correlation", distance=of, lead=lead)
+
+
+def _distance(bench: Bench, *pair: str) -> Any:
+    """The same call whichever of the two is named first."""
+    one, other = sorted(pair)
+    return defer(shift, a=bench.task(one), b=bench.task(other))
+
+
+def one_by_one(rounds: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Spans of a single round."""
+    return tuple((number, number) for number in rounds)
+
+
+def _by_source(pairs: Sequence[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for source, target in pairs:
+        found.setdefault(source, []).append((source, target))
+    return found
+
+
+def _held(
+    bench: Bench,
+    name: str,
+    other: str,
+    pairs: Sequence[tuple[str, str]],
+    rounds: Sequence[int],
+    spans: Spans = SPANS,
+    few: int = 0,
+) -> Any:
+    """One strategy against another one, round by round on every pair."""
+    each = [(source, target, number) for source, target in pairs for number in rounds]
+    here, there = (tuple(bench.end(what, *where, few) for where in each) for what in (name, other))
+    given = {"at": tuple(number for *_, number in each), "spans": spans, "questions": bench.questions}
+    return defer(contrast, here=here, there=there, **given)
+
+
+def _changed(benches: Sequence[Bench], names: tuple[str, str], pair: tuple[str, str], rounds: Sequence[int]) -> Any:
+    here, there = (tuple(bench.end(name, *pair, number) for bench in benches for number in rounds) for name in names)
+    return defer(transition, here=here, there=there, at=tuple(rounds), runs=len(benches))

@@ -1,0 +1,79 @@
+"""The tables of the studies of distribution shift."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tombola import Pivot
+from tombola.probes.correlation import FEWEST
+
+SHOWN: Any = {"verdicts": "hide", "beside": ()}
+SPANS = ((1, 5), (1, 13), (1, 20))
+
+
+def leads(inside: Sequence[int], carried: Sequence[int]) -> Iterator[Pivot]:
+    """Who leads, over spans of rounds, inside domains, over all targets of a source, and on each transfer.
+
+    Spans are those that the rounds of chains reach to, and those at which masks are carried.
+    """
+    for first, last in SPANS:
+        of, title = f"lead_{first}_to_{last}_points", f"Lead in points, rounds {first} to {last}"
+        if min(inside) <= first and last <= max(inside):
+            yield Pivot(of=of, lines="comparison", columns="domain", title=f"{title}: inside domains", **SHOWN)
+        if min(carried) <= first and last <= max(carried):
+            yield Pivot(of=of, lines="comparison", columns="source", title=f"{title}: all targets of a source", **SHOWN)
+            yield Pivot(of=of, lines="pair", columns="comparison", title=f"{title}: each transfer", **SHOWN)
+    beside = {"beside": ("round_low", "round_high", "gap_early_points", "gap_late_points"), "verdicts": "hide"}
+    for what, line in (("chain", "domain"), ("transfer", "pair")):
+        where = {"probe": "transition", "what": what}
+        title = f"The round from which on first values matter: {'own tickets' if what == 'chain' else 'carried masks'}"
+        yield Pivot(of="transition_round", lines=line, columns="", where=where, over=(), title=title, **beside)  # type: ignore[arg-type]
+
+
+def controls() -> Iterator[Pivot]:
+    """Controls by round."""
+    where = {"figure": "controls"}
+    over = ("seed", "target")
+    yield Pivot(lines="name", columns="round", where=where, over=over, title="Controls, over all targets", **SHOWN)
+
+
+def few_labels() -> Iterator[Pivot]:
+    """Accuracy against the number of labels."""
+    where, over = {"figure": "few labels"}, ("seed", "target")
+    yield Pivot(lines="few", columns="name", where=where, over=over, title="Few labels in the target", **SHOWN)
+
+
+def outcomes() -> Iterator[Pivot]:
+    """Accuracy and calibration at home and, without any training there, elsewhere."""
+    where, over = {"probe": "outcomes"}, ("seed", "source", "target")
+    for of in ("accuracy", "nll", "ece", "ece_scaled", "brier", "worst_class_accuracy"):
+        title = f"{of.replace('_', ' ')}, in the own domain and without training in another"
+        yield Pivot(of=of, lines="round", columns="kind", where=where, over=over, title=title, **SHOWN)
+    where, over = {"probe": "detection"}, ("seed", "source", "target")
+    title = "Telling the own domain from another: AUROC of the energy"
+    yield Pivot(of="energy_auroc", lines="round", columns="", where=where, over=over, title=title, **SHOWN)
+    where, over = {"probe": "disagreement"}, ("seed", "domain")
+    title = "Share of answers unlike the dense network's"
+    yield Pivot(of="disagreement", lines="round", columns="other", where=where, over=over, title=title, **SHOWN)
+
+
+def masks() -> Iterator[Pivot]:
+    """What masks of two domains share."""
+    where, over = {"probe": "overlap"}, ("seed", "domains")
+    beside = ("jaccard_by_chance",)
+    yield Pivot(
+        of="jaccard", lines="round", columns="", where=where, over=over, beside=beside, verdicts="hide",
+        title="Overlap of two domains' masks (Jaccard)",
+    )  # fmt: skip
+
+
+def distances(columns: str, of: Sequence[str], *, pairs: int) -> Iterator[Pivot]:
+    """How far domains are apart, and whether that goes with what is lost."""
+    for number in of:
+        where: Any = {"where": {"probe": "shift"}, "over": ()}
+        yield Pivot(of=number, lines="domains", columns=columns, title=number.replace("_", " "), **where, **SHOWN)
+    if pairs >= FEWEST:
+        title = "Rank correlation of a distance and a lead, over pairs"
+        beside: Any = {"beside": ("spearman_low", "spearman_high", "p"), "verdicts": "hide"}
+        yield Pivot(
+            of="spearman", lines="distance", columns="lead", where={"probe": "correlation"}, title=title, **beside
+        )
