@@ -114,3 +114,15 @@ def test_it_is_kept_and_can_be_deferred(tmp_path: pathlib.Path):
     made = Store(tmp_path)(overlap, A, B)
     assert Store(tmp_path)(overlap, A, B).numbers() == made.numbers()
     assert defer(overlap, a=A, b=B).key == made.key
+
+
+def test_tensors_may_be_left_out():
+    found, whole = overlap(A, B, exclude=("head.*",)), overlap(A, B)
+    assert found.tables["layers"] == whole.tables["layers"][:1]
+    assert found.numbers()["size"] == 6 and found.numbers()["both"] == 2
+    other = a_ticket(Mlp(hidden=(3,)), Points(inputs=(2,), classes=5), density=1.0)
+    assert overlap(DENSE, other, exclude=("head.*",)).numbers()["jaccard"] == 1.0
+    with pytest.raises(Refused, match="'tail' matches no masked tensor"):
+        overlap(A, B, exclude=("tail",))
+    with pytest.raises(Refused, match="leaves out every tensor"):
+        overlap(A, B, exclude=("*",))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.studies.pretence import Doing, Pretence
+from tombola.archs.resnet import ResNet
 from tombola.core.errors import Refused
 from tombola.core.layout import blank
 from tombola.moves.transplant import Transplant
@@ -234,6 +235,8 @@ TWO_STEPS: dict[str, Any] = {"steps": 2, "evaluate": 2, "validation": 0.125, "se
 def test_a_whole_study_in_small_steps(text: str, bench: type[_shift.Bench], monkeypatch: pytest.MonkeyPatch):
     """Everything that it asks for is run, with two steps a training, and every claim is measured."""
     monkeypatch.setattr(bench, "recipe", property(lambda self: Recipe(batch=20, **TWO_STEPS)))
+    if "objects" in text:
+        monkeypatch.setattr(bench, "arch", lambda self: ResNet(depth=8, width=3))
     monkeypatch.setattr(shift_reviews, "VOCABULARIES", (1000, 8000))
     monkeypatch.setattr(shift_images, "SEVERITIES", (1,))
     monkeypatch.setattr(_shift, "FEW", (50,))

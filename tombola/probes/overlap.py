@@ -1,5 +1,6 @@
 """How much two masks have in common, and how much they would have by chance."""
 
+import fnmatch
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from tombola.train.trained import Trained
 
 
 @step("overlap")
-def overlap(a: Ticket | Trained, b: Ticket | Trained) -> Measurement:
+def overlap(a: Ticket | Trained, b: Ticket | Trained, exclude: tuple[str, ...] = ()) -> Measurement:
     """The weights that two masks of one network both keep, against masks drawn at random.
 
     `both` is the intersection, `either` the union, `jaccard` their ratio, `shared` the fraction of what `a` keeps that
@@ -22,8 +23,11 @@ def overlap(a: Ticket | Trained, b: Ticket | Trained) -> Measurement:
     masks with the same totals only, so that agreeing on the density of layers counts as overlap. Where chance leaves no
     choice, the deviation and z are 0.
 
+    Args:
+        exclude: Patterns of tensors that are left out, such as "head.*" where classes differ.
+
     Raises:
-        Refused: If the masks are not of the same tensors.
+        Refused: If the masks are not of the same tensors, or a pattern leaves out none or all.
 
     Example:
         >>> from tombola.archs.mlp import Mlp
@@ -34,9 +38,9 @@ def overlap(a: Ticket | Trained, b: Ticket | Trained) -> Measurement:
         >>> overlap(dense, dense).numbers()["jaccard"]
         1.0
     """
-    _check(a, b)
+    names = _names(a, b, exclude)
     table: list[dict[str, Any]] = []
-    for name in a.mask:
+    for name in names:
         kept = {"kept_a": a.mask.kept_in(name), "kept_b": b.mask.kept_in(name)}
         size, both = a.mask[name].numel(), int((a.mask[name] & b.mask[name]).sum())
         mean, variance = chance(size, *kept.values())
@@ -88,11 +92,21 @@ def _against(both: int, expected: float, variance: float) -> Mapping[str, float]
     return {"expected": expected, "deviation": deviation, "z": (both - expected) / deviation if deviation else 0.0}
 
 
-def _check(a: Ticket | Trained, b: Ticket | Trained) -> None:
+def _names(a: Ticket | Trained, b: Ticket | Trained, exclude: tuple[str, ...]) -> list[str]:
+    """The tensors that are compared: those of both masks, which must be the same ones."""
     one, other = a.mask.shapes, b.mask.shapes
-    if differ := [name for name in [*one, *other] if one.get(name) != other.get(name)]:
+    known = list(dict.fromkeys((*one, *other)))
+    for pattern in exclude:
+        if not fnmatch.filter(known, pattern):
+            raise Refused(f"overlap: exclude: '{pattern}' matches no masked tensor. There are: {', '.join(known)}.")
+    names = [name for name in known if not any(fnmatch.fnmatchcase(name, pattern) for pattern in exclude)]
+    if known and not names:
+        raise Refused(f"overlap: exclude={exclude!r} leaves out every tensor. Leave one at least.")
+    if differ := [name for name in names if one.get(name) != other.get(name)]:
         name = differ[0]
         raise Refused(
             f"overlap: the masks are not of the same tensors: '{name}' is {one.get(name, 'absent')} in the first and "
-            f"{other.get(name, 'absent')} in the second. Compare masks of one network and one choice of tensors."
+            f"{other.get(name, 'absent')} in the second. Compare masks of one network and one choice of tensors, or "
+            "leave some out (exclude=...)."
         )
+    return names

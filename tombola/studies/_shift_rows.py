@@ -140,7 +140,8 @@ def in_common(bench: Bench, domains: Sequence[str], rounds: Sequence[int]) -> It
     """What the masks of two domains share, layer by layer, against chance."""
     for one, other in itertools.combinations(domains, 2):
         for number in rounds:
-            found = defer(overlap, a=bench.chain(one)[number], b=bench.chain(other)[number])
+            pair = {"a": bench.chain(one)[number], "b": bench.chain(other)[number]}
+            found = defer(overlap, **pair, exclude=bench.scope.exclude)
             labels = {"domains": f"{one} and {other}", "round": number, "seed": bench.seed}
             yield row(found, probe="overlap", **labels)
 

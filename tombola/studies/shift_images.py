@@ -106,7 +106,7 @@ def goals(
     *,
     on: On = "digits",
     rounds: int = 20,
-    transfer: tuple[int, ...] = tuple(range(1, 21)),
+    transfer: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20),
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4),
     parts: tuple[str, ...] = ("controls", "few", "outcomes", "masks", "shift"),
 ) -> Iterator[Goal]:
