@@ -240,6 +240,8 @@ def driver_of(code: str, *words: Any) -> subprocess.Popen[bytes]:
         "from tombola.study.graph import graph_of\n"
         "from tombola.study.store import Store\n"
         "if __name__ == '__main__':\n"
+        "    import signal\n"  # Tests that run in the background of a shell ignore Ctrl-C, and children inherit that.
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    folder, name, *words = sys.argv[1:]\n"
         "    folder = pathlib.Path(folder)\n"
         "    local = lambda workers: Local(workers, log=folder / f'workers-{name}')\n"
