@@ -177,6 +177,28 @@ def test_without_an_address_a_cluster_is_started_here(tmp_path: pathlib.Path):
     assert told["done"] == len(graph_of(open_study(f"{SMALL}(seeds=(0,))").goals())) and not told["failed"]
 
 
+WHERE = """
+import sys
+from tombola.study.engines.ray import Ray
+
+print(Ray(*sys.argv[1:]).ray.get_runtime_context().gcs_address)
+"""
+
+
+@pytest.mark.slow
+def test_another_cluster_of_this_machine_is_joined_only_if_it_is_named(nodes: Nodes):
+    """Left to itself Ray joins the cluster that was last started, whosever it is."""
+
+    def where(*words: str, **variables: str) -> str:
+        named = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        found = [sys.executable, "-c", WHERE, *words]
+        return subprocess.check_output(found, text=True, env={**named, **variables}, timeout=300).split()[-1]
+
+    assert where() != nodes.address
+    assert where("local", RAY_ADDRESS=nodes.address) != nodes.address
+    assert where(RAY_ADDRESS=nodes.address) == where(nodes.address) == where("auto") == nodes.address
+
+
 DEAF = """
 import sys
 from tombola.study import driver

@@ -50,7 +50,7 @@ class Run(OfResults):
     engine: Literal["local", "ray"] = "local"
     """Where: processes of this machine, or a Ray cluster."""
     address: str = ""
-    """Of the Ray cluster: HOST:PORT of its head, or auto; one is started here if not given."""
+    """Of the Ray cluster: HOST:PORT of its head, or auto; without it that of RAY_ADDRESS, or one is started here."""
     beside: UseAppendAction[tuple[str, ...]] = ()
     """Another STUDY to run along: its steps fill idle workers and places in fleets; its rows are told by its report."""
     mirror: UseAppendAction[tuple[str, ...]] = ()

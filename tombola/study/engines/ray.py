@@ -22,6 +22,8 @@ from tombola.study.store import Store
 
 PAUSE = 1.0
 """Seconds between two words of progress from one call: they cross the network."""
+LOCAL = "local"
+"""Ray's word for a cluster of one's own; without it Ray joins whichever was last started on the machine."""
 AHEAD = 2
 """So many calls for each place are handed to Ray at once, so that none stands idle between two."""
 
@@ -30,7 +32,8 @@ class Ray:
     """Calls as Ray tasks.
 
     Args:
-        address: "host:port" of a cluster's head, "auto" for the one of this machine, "" to start one here.
+        address: "host:port" of a cluster's head, "auto" for the one of this machine; "" for the one that the
+            environment variable RAY_ADDRESS names, as inside of a Ray job, or else to start one here.
         machine: Threads and device of one call: what is asked of Ray for it.
 
     Raises:
@@ -41,7 +44,8 @@ class Ray:
 
     def __init__(self, address: str = "", *, machine: Machine = Machine()) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Nobody is told of what runs here.
-        if not address or address.partition(":")[0] in ("127.0.0.1", "localhost"):
+        address = address or os.environ.get("RAY_ADDRESS") or LOCAL
+        if address.partition(":")[0] in (LOCAL, "auto", "127.0.0.1", "localhost"):
             # Else Ray takes 127.0.0.1 for the machine's outer address, and a cluster that listens inside only never
             # answers. The variable's name tells of another use; all that it does for `init` is this.
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -52,11 +56,11 @@ class Ray:
         self.ray: Any = ray
         _check(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        own: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        own: dict[str, Any] = {} if address != LOCAL else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
-            self.ray.init(address=address or None, **quiet, **own)
+            self.ray.init(address=address, **quiet, **own)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise Refused(f"no Ray cluster can be used at '{address or 'here'}': {error}") from error
+            raise Refused(f"no Ray cluster can be used at '{address}': {error}") from error
         gpus = 1 if machine.device.startswith("cuda") else 0
         self.task = self.ray.remote(_run).options(num_cpus=machine.threads, num_gpus=gpus, max_retries=ATTEMPTS - 1)
         self.machine, self.looked, self.places = machine, 0.0, 1
@@ -135,7 +139,7 @@ def _check(address: str) -> None:
     """Find out quickly whether a cluster answers: Ray itself would try for long."""
     if address.startswith("ray://"):
         raise Refused(f"--address {address}: run tombola on a node of the cluster, with --address auto or HOST:PORT.")
-    if address in ("", "auto", "local"):
+    if address in ("auto", LOCAL):
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
