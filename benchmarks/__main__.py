@@ -9,6 +9,7 @@ import torch
 from benchmarks import (
     command_line,
     find_overhead,
+    lines,
     masked_step,
     masking,
     pipeline,
@@ -57,6 +58,10 @@ TABLES: dict[str, tuple[str, Callable[[], list[str]]]] = {
         lambda: [*selection.HEAD, *scoring.measure()],
     ),
     "thresholds": ("The exact global threshold.", lambda: [*selection.HEAD, *selection.measure()]),
+    "lines": (
+        "ResNet-20 on CIFAR-10, in processor time of one thread; statistics gathered on as many images as are asked.",
+        lambda: ratios(lines.measure()),
+    ),
     "stretching": (
         "A ticket of an ImageNet ResNet-26 carried to a ResNet-34, in memory; the bar is twice the target's weights.",
         lambda: [*selection.HEAD, *stretching.measure()],

@@ -1,6 +1,7 @@
 """A mask on another initialisation, its units in the order of the network that grows there."""
 
 import dataclasses
+import itertools
 import pathlib
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.probes.given import Words, trained
 from tests.test_verify import detail, failed, forged, passed
 from tombola.align import align, alignment
 from tombola.archs.mlp import Mlp
@@ -22,10 +24,12 @@ from tombola.core.lineage import Event, Lineage
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.seeds import Seeds
+from tombola.core.task import CPU
 from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
 from tombola.find import cut, cut_early, draw, find
 from tombola.moves.permuting import matching, permuted, sizes
+from tombola.probes.activations import matched_by_activations
 from tombola.prune import Everywhere
 from tombola.recall import recalled
 from tombola.study.deferred import defer
@@ -183,6 +187,79 @@ def test_a_network_that_reads_tokens():
     assert one.mask == Mask(permuted(mask, arch.layout().axes, orders)) and one.io == io
 
 
+# By activations.
+
+
+@pytest.mark.parametrize("arch", [SMALL, DEEP], ids=str)
+def test_the_mask_of_a_permuted_twin_is_found_by_activations(arch: Arch):
+    orders = orders_of(arch)
+    there = four(arch, orders=orders)
+    one = there.aligned(match="activations", examples=200)
+    assert one.mask == Mask(permuted(there.ticket.mask, arch.layout().axes, orders)) != there.ticket.mask
+
+
+def test_correlations_are_those_of_numpy():
+    """Of the first layer, before its ReLU, on all training examples; the best assignment of all orders."""
+    there = PLAIN[SMALL]
+    inputs = torch.cat([x.flatten(1) for x, _ in TASK.evaluation("train", holdout=RECIPE.holdout)]).double()
+    given = [
+        inputs @ one.weights["stages.0.0.weight"].double().T + one.weights["stages.0.0.bias"].double()
+        for one in (there.target, there.source)
+    ]
+    known = np.corrcoef(given[0].T.numpy(), given[1].T.numpy())[:6, 6:]
+    found = matched_by_activations(there.source, there.target, 0, torch.device("cpu"))
+    best = max(itertools.permutations(range(6)), key=lambda order: sum(known[np.arange(6), list(order)]))
+    assert found.permutations["stages.0.0"].tolist() == list(best)
+    straight = float(np.trace(known))
+    second = [x.relu() for x in given]
+    deeper = [
+        x @ one.weights["stages.1.0.weight"].double().T + one.weights["stages.1.0.bias"].double()
+        for x, one in zip(second, (there.target, there.source), strict=True)
+    ]
+    straight += float(np.trace(np.corrcoef(deeper[0].T.numpy(), deeper[1].T.numpy())[:5, 5:]))
+    assert found.before == pytest.approx(straight, rel=1e-4) and found.after > found.before
+
+
+def test_units_that_never_change_correlate_with_nothing():
+    there = PLAIN[SMALL]
+    still = {n: torch.zeros_like(v) if n == "stages.0.0.weight" else v for n, v in there.source.weights.items()}
+    found = matched_by_activations(dataclasses.replace(there.source, weights=still), there.target, 50, CPU)
+    assert np.isfinite(found.after) and sorted(found.permutations["stages.0.0"]) == list(range(6))
+
+
+def test_a_network_that_reads_tokens_is_matched_by_activations():
+    task = Words(texts=tuple(tuple(int(x) for x in row) for row in np.random.default_rng(0).integers(1, 6, (40, 4))))
+    arch = TextCnn(width=6, channels=3, heights=(2,), hidden=5)
+    first = trained(arch, task, initial_weights(arch, task.io, "init", 0))
+    orders = {"stem": np.array([3, 0, 5, 1, 2, 4]), "stages.1.0": np.array([4, 2, 0, 1, 3])}
+    other = dataclasses.replace(first, weights=permuted(first.weights, arch.layout().axes, orders))
+    found = matched_by_activations(first, other, 0, CPU).permutations
+    assert {name: found[name].tolist() for name in orders} == {name: order.tolist() for name, order in orders.items()}
+
+
+def test_alignment_by_activations():
+    there = PLAIN[DEEP]
+    found = alignment(there.source, there.target, match="activations", examples=100).numbers()
+    same = alignment(there.source, there.source, match="activations", examples=100).numbers()
+    assert (
+        found["sweeps"] == 1
+        and found["cosine_before"] == alignment(there.source, there.target).numbers()["cosine_before"]
+    )
+    assert same["cosine_after"] == pytest.approx(1) and same["moved"] == 0
+
+
+def test_what_does_not_go_with_activations():
+    there = PLAIN[SMALL]
+    for how, said in (
+        ({"match": "gradients"}, "match is 'gradients'"),
+        ({"match": "activations", "starts": 2}, "'starts' is of matching by weights"),
+        ({"examples": 10}, "'examples' are for match='activations'"),
+        ({"match": "activations", "examples": -1}, "examples is -1"),
+    ):
+        with pytest.raises(Refused, match=said):
+            there.aligned(**how)
+
+
 # Lineage and proofs.
 
 
@@ -196,7 +273,10 @@ def test_its_lineage_has_all_four():
     assert cut(train(one, TASK, RECIPE), keep=0.5).level == 2
 
 
-@pytest.mark.parametrize("how", [{}, {"tensors": "weights", "scale": "unit", "starts": 2, "seed": 5}])
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"tensors": "weights", "scale": "unit", "starts": 2, "seed": 5}, {"match": "activations", "examples": 50}],
+)
 def test_it_is_proved(how: dict[str, Any], tmp_path: pathlib.Path):
     there = PLAIN[DEEP]
     one = there.aligned(**how)

@@ -330,13 +330,14 @@ def test_list(run: Run):
             assert re.search(rf"^{kind}\b", text.out, re.MULTILINE)
             assert [entry["name"] for entry in run("list", kind, "--json").json[kind]] == catalogue.names(kind)
     assert "shuffle(seed=0, of='mask'," in run("list", "move").out
-    assert set(run("list", "--json").json) == {*catalogue.kinds(), "study"} - cli.INTERNAL
+    assert set(run("list", "--json").json) == {*catalogue.kinds(), "probe", "study"} - cli.INTERNAL
 
 
 def test_list_names_the_shipped_studies(run: Run):
     told = " ".join(run("list").out.split())
+    stable = "stability_conv4", "stability_lenet", "stability_resnet20"
     names = ("elastic_cifar", "elastic_fc", "elastic_transfer", "lenet_mnist", "quickstart", "rivals", "shift_images")
-    assert f"study {', '.join((*names, 'shift_reviews'))} task" in told
+    assert f"study {', '.join((*names, 'shift_reviews', *stable))} task" in told
     text = run("list", "study").out
     assert "quickstart(levels=10, keep=0.65," in text and "A winning ticket on digits" in text
     for entry in run("list", "study", "--json").json["study"]:

@@ -202,5 +202,5 @@ def test_no_weight_left_is_refused():
 def test_histories_that_contradict_each_other_are_refused():
     other = forged(TICKETS[0], mask=flipped(TICKETS[0].mask, "head.weight", kill=0))
     assert other.key == TICKETS[0].key
-    with pytest.raises(Refused, match=f"{other.key} gave one result behind one of the tickets and another one"):
+    with pytest.raises(Refused, match=f"{other.key} gave one result behind one of the inputs and another one"):
         merge((TICKETS[0], other))

@@ -22,13 +22,14 @@ from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
 from tombola.find import cut, cut_early, draw
 from tombola.moves.stretch import Stretch
-from tombola.renorm import STATISTICS, renorm, statistics
+from tombola.renorm import renorm, statistics
 from tombola.study.step import Context
 from tombola.study.store import Store
 from tombola.tasks.digits import Digits
 from tombola.train import bfloat
 from tombola.train.examples import Examples
 from tombola.train.loop import train
+from tombola.train.norms import STATISTICS
 from tombola.train.recipe import Recipe
 from tombola.verify import verify
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tombola.find import find as find
     from tombola.find import further as further
     from tombola.probes.anatomy import anatomy as anatomy
+    from tombola.probes.barrier import barrier as barrier
     from tombola.proof import prove as prove
     from tombola.prune import Erk as Erk
     from tombola.prune import Everywhere as Everywhere
@@ -85,6 +86,7 @@ _HOMES = {
     "tombola.criteria.magnitude": ("Magnitude",),
     "tombola.find": ("carry", "cut", "cut_early", "draw", "find", "further"),
     "tombola.probes.anatomy": ("anatomy",),
+    "tombola.probes.barrier": ("barrier",),
     "tombola.proof": ("prove",),
     "tombola.prune": ("Erk", "Everywhere", "PerLayer", "prune"),
     "tombola.report.claims": ("Agrees", "Better", "Beyond", "Claim", "NotWorse", "Published", "winning"),

@@ -10,6 +10,7 @@ ones. Train both dense networks, find the order in which the first is most like 
     aligned = runs(align, ticket=ticket, onto=onto, source=source, target=target)
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -20,28 +21,42 @@ from torch import Tensor
 from tombola.checks import check_word
 from tombola.core.errors import Failed, Refused
 from tombola.core.layout import Arch, Interface, blank
-from tombola.core.lineage import Lineage
+from tombola.core.lineage import joined
 from tombola.core.mask import Mask
 from tombola.core.measurement import Measurement
 from tombola.core.seeds import numbers
 from tombola.core.ticket import Ticket
 from tombola.moves.permuting import SCALES, Matching, Permutations, Scale, cosines, matching, permuted
-from tombola.study.step import step
+from tombola.probes.activations import matched_by_activations
+from tombola.study.step import Context, step
+from tombola.train.device import threads
 from tombola.train.trained import Trained
 
 Tensors = Literal["parameters", "weights", "all"]
 TENSORS = ("parameters", "weights", "all")
+Match = Literal["weights", "activations"]
+MATCHES = ("weights", "activations")
+SEARCH = {"tensors": "parameters", "scale": "plain", "starts": 1, "seed": 0}
+"""What is said of matching by weights, where nothing else is."""
 CLOSE = 1e-5
 """What a permuted network computes may differ by this part of the largest output, for rounding."""
 EXAMPLES = 4
+EXAMPLES_SEEN = 2000
 
 
 def _in_order(**given: Any) -> dict[str, Any]:
     """The arguments, looked at as soon as they are given: calls may be made much later."""
     check_word("tensors", given["tensors"], TENSORS)
     check_word("scale", given["scale"], SCALES)
+    check_word("match", given["match"], MATCHES)
     if given["starts"] < 1:
         raise Refused(f"starts is {given['starts']}. The search begins from 1 order or more.")
+    if given["examples"] < 0:
+        raise Refused(f"examples is {given['examples']}. It is 0 (all of them) or more.")
+    if given["match"] == "activations" and (odd := [n for n, usual in SEARCH.items() if given[n] != usual]):
+        raise Refused(f"'{odd[0]}' is of matching by weights. By activations there is nothing to search: leave it out.")
+    if given["match"] == "weights" and given["examples"] != EXAMPLES_SEEN:
+        raise Refused("'examples' are for match='activations'; matching by weights sees none.")
     return given
 
 
@@ -55,13 +70,17 @@ def align(
     scale: Scale = "plain",
     starts: int = 1,
     seed: int = 0,
+    match: Match = "weights",
+    examples: int = EXAMPLES_SEEN,
+    *,
+    context: Context = Context(),
 ) -> Ticket:
-    """The ticket's mask on another initialisation, permuted by weight matching (Adnan et al. 2025).
+    """The ticket's mask on another initialisation, its units in the order of that one's (Adnan et al. 2025).
 
     The permutation is the one that brings `source` closest to `target`; it acts on the mask alone. Weights, step, task
     and recipe are those of `onto`, and each tensor keeps as many weights as it did. Without permutation the same mask
     on other weights is `transplant(weights='init')` or `reinit`: the control. Adnan et al. match activations on
-    training data (Ainsworth et al. 2023, section 3.1); this is their section 3.2, which needs no data.
+    training data (`match="activations"`; Ainsworth et al. 2023, section 3.1); weights need no data (section 3.2 there).
 
     Args:
         ticket: The ticket whose mask is carried.
@@ -73,6 +92,8 @@ def align(
         scale: "plain" products, or those of each tensor at "unit" norm.
         starts: From how many orders the search begins; the best one is kept.
         seed: Of the order in which permutations are gone through, and of further starts.
+        match: What is to be alike, in "weights" or in "activations".
+        examples: For "activations": so many training examples of the target's task, always the same; 0: all.
 
     Raises:
         Refused: If these do not belong together, or the layout lets nothing permute.
@@ -96,11 +117,12 @@ def align(
     """
     _check(ticket, onto, source, target)
     axes = ticket.arch.layout().axes
-    orders = _matched(source.weights, target.weights, ticket.arch, ticket.io, tensors, scale, starts, seed).permutations
+    how = _How(tensors, scale, starts, seed, match, examples, context)
+    orders = how.matched(source, target).permutations
     _check_permuted(ticket, source, orders)
     mask = Mask.taking(permuted(ticket.mask, axes, orders))
     lineages = (ticket.lineage, onto.lineage, source.lineage, target.lineage)
-    return onto.rebuilt(mask=mask, holding="all", lineage=_joined(lineages))
+    return onto.rebuilt(mask=mask, holding="all", lineage=joined("align", lineages))
 
 
 @step("alignment", prepare=_in_order)
@@ -111,6 +133,10 @@ def alignment(
     scale: Scale = "plain",
     starts: int = 1,
     seed: int = 0,
+    match: Match = "weights",
+    examples: int = EXAMPLES_SEEN,
+    *,
+    context: Context = Context(),
 ) -> Measurement:
     """How alike two trained networks are, as they stand and in the order that `align` finds.
 
@@ -134,14 +160,12 @@ def alignment(
     """
     _check_kind("source", source.ticket, "target", target.ticket)
     arch, io, named = source.ticket.arch, source.ticket.io, {}
-    for name, one, two in (
-        ("start", source.ticket.weights, target.ticket.weights),
-        ("cosine", source.weights, target.weights),
-    ):
-        found = _matched(one, two, arch, io, tensors, scale, starts, seed)
-        names = _entering(arch, io, tensors)
-        before = cosines(two, one, names)
-        after = cosines(two, permuted(one, arch.layout().axes, found.permutations), names)
+    how, names = _How(tensors, scale, starts, seed, match, examples, context), _entering(arch, io, tensors)
+    begun = [dataclasses.replace(one, weights=one.ticket.weights) for one in (source, target)]
+    for name, (one, two) in (("start", begun), ("cosine", (source, target))):
+        found = how.matched(one, two)
+        before = cosines(two.weights, one.weights, names)
+        after = cosines(two.weights, permuted(one.weights, arch.layout().axes, found.permutations), names)
         named |= {f"{name}_before": _mean(before.values()), f"{name}_after": _mean(after.values())}
     table = tuple({"tensor": name, "before": before[name], "after": after[name]} for name in names)
     return Measurement({**named, "moved": found.moved, "sweeps": found.sweeps}, tables={"tensors": table})
@@ -151,19 +175,28 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _matched(
-    source: Mapping[str, Tensor],
-    target: Mapping[str, Tensor],
-    arch: Arch,
-    io: Interface,
-    tensors: Tensors,
-    scale: Scale,
-    starts: int,
-    seed: int,
-) -> Matching:
-    """The order of the source's units that is most like the target."""
-    names = _entering(arch, io, tensors)
-    return matching(target, source, arch.layout().axes, tensors=names, scale=scale, starts=starts, seed=seed)
+@dataclasses.dataclass(frozen=True)
+class _How:
+    """How units are matched."""
+
+    tensors: Tensors
+    scale: Scale
+    starts: int
+    seed: int
+    match: Match
+    examples: int
+    context: Context
+
+    def matched(self, source: Trained, target: Trained) -> Matching:
+        """The order of the source's units that is most like the target."""
+        arch, io = source.ticket.arch, source.ticket.io
+        if self.match == "activations":
+            with threads(self.context.machine):
+                device = torch.device(self.context.machine.device)
+                return matched_by_activations(source, target, self.examples, device)
+        names = _entering(arch, io, self.tensors)
+        how: Any = {"scale": self.scale, "starts": self.starts, "seed": self.seed}
+        return matching(target.weights, source.weights, arch.layout().axes, tensors=names, **how)
 
 
 def _entering(arch: Arch, io: Interface, tensors: Tensors) -> list[str]:
@@ -241,20 +274,3 @@ def _outputs(arch: Arch, io: Interface, state: Mapping[str, Tensor], inputs: Ten
     net = blank(arch, io)
     net.load_state_dict(dict(state), assign=True)
     return net.eval()(inputs)
-
-
-def _joined(lineages: Iterable[Lineage]) -> Lineage:
-    """Every call once, oldest first.
-
-    Raises:
-        Refused: If two histories contradict each other: a lineage has one result under a key.
-    """
-    events = tuple(dict.fromkeys(event for lineage in lineages for event in lineage))
-    digests: dict[str, str] = {}
-    for event in events:
-        if digests.setdefault(event.key, event.digest) != event.digest:
-            raise Refused(
-                f"align: {event.key} gave one result behind one of the inputs and another one behind another, as "
-                "happens between machines. Make both from one of them."
-            )
-    return Lineage(events)

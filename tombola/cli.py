@@ -22,8 +22,9 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixe
 
 from tombola.core import catalogue, text
 from tombola.core.errors import Damaged, Failed, Refused, unknown
+from tombola.probes import known
 from tombola.study import shipped
-from tombola.words import condition, moves, store, studies, tickets
+from tombola.words import condition, moves, probes, store, studies, tickets
 from tombola.words.condition import List
 from tombola.words.shared import Shared
 from tombola.words.tickets import Verify
@@ -31,14 +32,15 @@ from tombola.words.tickets import Verify
 COMMANDS = {
     "tickets": (tickets.Find, tickets.Show, tickets.Verify, tickets.Train),
     "moves": (moves.Carry, moves.PlanMove),
+    "probes": (probes.Probe,),
     "studies": (studies.Plan, studies.Run, studies.Report, studies.Mirror),
     "store": (store.Store,),
     "condition": (condition.List, condition.Data, condition.Doctor),
 }
 """The words of every command, by the module of `tombola.commands` that does it."""
 INTERNAL = {"interface", "seeds"}
-STUDY = "study"
-"""Studies are no plug-ins, and are listed like them."""
+LISTED = {"study": shipped.entries, "probe": known.entries}
+"""What is no plug-in, and is listed like one."""
 DESCRIPTION = """Find, carry and judge winning lottery tickets.
 
 Networks, data sets and the rest are named in text: mlp, "resnet(depth=20)", mnist, "shuffle(seed=1)". What there is,
@@ -106,15 +108,15 @@ def run(asked: Shared | store.Store) -> int:
 
 
 def listed(asked: List) -> int:
-    """`tombola list`: the names of all plug-ins and shipped studies, or all of one kind with their fields.
+    """`tombola list`: the names of all plug-ins, probes and shipped studies, or all of one kind with their fields.
 
     Nothing is imported for it.
     """
-    kinds = sorted({*catalogue.kinds(), STUDY} - INTERNAL)
+    kinds = sorted({*catalogue.kinds(), *LISTED} - INTERNAL)
     if asked.kind and asked.kind not in kinds:
         raise unknown("kind of plug-in", asked.kind, kinds)
     chosen = {
-        kind: shipped.entries() if kind == STUDY else catalogue.entries(kind)
+        kind: LISTED[kind]() if kind in LISTED else catalogue.entries(kind)
         for kind in ([asked.kind] if asked.kind else kinds)
     }
     if asked.json:

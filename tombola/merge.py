@@ -14,12 +14,12 @@ from torch import Tensor
 
 from tombola.checks import check_word
 from tombola.core.errors import Refused
-from tombola.core.lineage import Lineage
+from tombola.core.lineage import joined
 from tombola.core.mask import Mask
 from tombola.core.ticket import Ticket
 from tombola.moves.copying import Interpolate
 from tombola.moves.origins import origins
-from tombola.study.deferred import Deferred
+from tombola.study.deferred import kind_of
 from tombola.study.step import step
 
 How = Literal["union", "vote", "intersection", "stitch"]
@@ -34,17 +34,13 @@ def _in_order(tickets: Any, how: Any, values: Any) -> dict[str, Any]:
     check_word("values", values, VALUES)
     if not isinstance(tickets, list | tuple):
         raise Refused(f"merge: 'tickets' is {tickets!r}. Give them in a row: (first, second).")
-    if odd := [one for one in tickets if not issubclass(_kind(one), Ticket)]:
-        raise Refused(f"merge: {odd[0]!r} ({_kind(odd[0]).__name__}) is no ticket.")
+    if odd := [one for one in tickets if not issubclass(kind_of(one), Ticket)]:
+        raise Refused(f"merge: {odd[0]!r} ({kind_of(odd[0]).__name__}) is no ticket.")
     if len(tickets) < 2:
         raise Refused(f"merge: {len(tickets)} tickets are given. Give two or more; carry() changes a single one.")
     if how == "stitch" and values != "mean":
         raise Refused("merge: 'stitch' takes each part from one ticket, so that 'values' means nothing. Leave it out.")
     return {"tickets": tuple(tickets), "how": how, "values": values}  # A list would have another key.
-
-
-def _kind(one: Any) -> type:
-    return one.function.result if isinstance(one, Deferred) else type(one)
 
 
 @step("merge", prepare=_in_order)
@@ -87,7 +83,7 @@ def merge(tickets: tuple[Ticket, ...], how: How = "union", values: Values = "mea
         mask=mask,
         weights=weights if whole else mask.apply(weights),
         holding="all" if whole else "alive",
-        lineage=Lineage(tuple(dict.fromkeys(event for ticket in tickets for event in ticket.lineage))),
+        lineage=joined("merge", (ticket.lineage for ticket in tickets)),
         **{name: texts.pop() if len(texts) == 1 else "" for name, texts in said.items()},
     )
 
@@ -116,18 +112,6 @@ def _check(tickets: Sequence[Ticket]) -> None:
                     f"merge: '{name}' is {value.dtype} in {first!r} and {other.weights[name].dtype} in {other!r}. Give "
                     "tickets of one type."
                 )
-    _check_histories(tickets)
-
-
-def _check_histories(tickets: Sequence[Ticket]) -> None:
-    """Refuse histories that contradict each other: a lineage has one result under a key."""
-    digests: dict[str, str] = {}
-    for event in (event for ticket in tickets for event in ticket.lineage):
-        if digests.setdefault(event.key, event.digest) != event.digest:
-            raise Refused(
-                f"merge: {event.key} gave one result behind one of the tickets and another one behind another, as "
-                "happens between machines. Make both from one of them."
-            )
 
 
 def _joined(tickets: Sequence[Ticket], how: How, values: Values) -> tuple[Mask, dict[str, Tensor]]:

@@ -3,11 +3,11 @@
 import inspect
 from collections.abc import Mapping
 
-from tombola.align import TENSORS, align
+from tombola.align import MATCHES, TENSORS, align
 from tombola.core.call import Call
 from tombola.core.canon import Keyed
 from tombola.core.errors import Refused, UnknownName
-from tombola.core.lineage import Event
+from tombola.core.lineage import Event, is_training
 from tombola.core.plugin import is_plugin, registration_of
 from tombola.core.text import parse_call
 from tombola.core.ticket import RESTARTS
@@ -15,16 +15,17 @@ from tombola.find import carry, cut, cut_early, draw
 from tombola.merge import HOWS, VALUES, merge
 from tombola.moves.permuting import SCALES
 from tombola.renorm import renorm
+from tombola.repel import repel
 from tombola.study.step import Step
 from tombola.train.loop import train
 
-STEPS: Mapping[str, Step] = {one.name: one for one in (draw, train, cut, cut_early, carry, merge, renorm, align)}
+STEPS: Mapping[str, Step] = {one.name: one for one in (draw, train, repel, cut, cut_early, carry, merge, renorm, align)}
 ALIVE = "alive"
 _TAKES = {name: one.signature.parameters for name, one in STEPS.items()} | {
     ALIVE: {"ticket": inspect.Parameter("ticket", inspect.Parameter.KEYWORD_ONLY)}
 }
 _KINDS = {n: n for n in ("arch", "task", "recipe", "seeds", "criterion", "scope")} | {"by": "move"}
-_WORDS = {"restart": RESTARTS, "how": HOWS, "values": VALUES, "tensors": TENSORS, "scale": SCALES}
+_WORDS = {"restart": RESTARTS, "how": HOWS, "values": VALUES, "tensors": TENSORS, "scale": SCALES, "match": MATCHES}
 _TRAINED = ("trained", "source", "target")
 
 
@@ -48,8 +49,8 @@ def recalled(event: Event) -> Call:
             fits = is_plugin(value) and registration_of(value).kind == _KINDS[n]
         elif n in ("ticket", "onto", *_TRAINED):
             fits = _stands_for(value, trained=n in _TRAINED)
-        elif n == "tickets":
-            fits = isinstance(value, tuple) and all(_stands_for(one, trained=False) for one in value)
+        elif n in ("tickets", "others"):
+            fits = isinstance(value, tuple) and all(_stands_for(one, trained=n == "others") for one in value)
         else:
             fits = value in _WORDS[n] if n in _WORDS else type(value) in (int, float)
         if not fits:
@@ -69,4 +70,4 @@ class _StandIn(Keyed):
 
 
 def _stands_for(value: object, *, trained: bool) -> bool:
-    return isinstance(value, _StandIn) and value.key.startswith("train:") == trained
+    return isinstance(value, _StandIn) and is_training(value.key) == trained

@@ -142,14 +142,18 @@ def _nested(event: Event, result: Ticket, before: Mask) -> Check:
 
 
 def _computed(event: Event, arguments: Mapping[str, Any]) -> bool:
-    return event.function == "renorm" or event.function in CUTS and computes(arguments.get("criterion", Magnitude()))
+    """Whether it was made of what networks answer, which may differ in its last bits elsewhere."""
+    if event.function in CUTS:
+        return computes(arguments.get("criterion", Magnitude()))
+    return event.function == "renorm" or arguments.get("match") == "activations"
 
 
 def _missing_data(event: Event, arguments: Mapping[str, Any]) -> str:
     """Why the data that were computed with are not here; "" if they are, or none were needed."""
     if not _computed(event, arguments):
         return ""
-    task = arguments["task"] if "task" in arguments else arguments["trained"].task
+    trained = arguments.get("trained", arguments.get("target"))
+    task = arguments["task"] if "task" in arguments else trained.task
     try:
         task.batch(0, seeds=Seeds(), size=1)
     except (Refused, Failed, Damaged) as error:

@@ -4,12 +4,10 @@ A move copies running statistics as they are, and the network that it makes has 
 another mask. Averaged weights have the same trouble, and the same cure (Izmailov et al. 2018, section 3.2).
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm  # All of them, and of no other kind of normalisation.
 
 from tombola.core.errors import Failed, Refused
 from tombola.core.seeds import Seeds
@@ -20,10 +18,9 @@ from tombola.train import bfloat
 from tombola.train.device import device_clock, threads
 from tombola.train.examples import Examples
 from tombola.train.flops import flops
+from tombola.train.norms import STATISTICS, gather, norms
 from tombola.train.recipe import Recipe
 from tombola.train.run import check_fit
-
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def _in_steps(ticket: Any, task: Task, recipe: Recipe, **others: Any) -> dict[str, Any]:
@@ -68,27 +65,22 @@ def renorm(
     check_fit(ticket, task)
     device = torch.device(context.machine.device)
     bfloat.check(recipe.precision, device)
-    net = ticket.module().to(device).eval()
-    norms = _norms(net)
-    if not norms:
+    net = ticket.module().to(device)
+    layers = norms(net)
+    if not layers:
         raise Refused(
             f"{ticket.arch} has no batch norm that gathers statistics, so there is nothing to estimate. Train the "
             "ticket as it is."
         )
-    for module in norms.values():
-        module.reset_running_stats()
-        module.momentum = None  # The plain mean over all batches.
-        module.train()
-    exact, images, started = next(net.parameters()).dtype, 0, device_clock(device)
+    exact, started = next(net.parameters()).dtype, device_clock(device)
     with threads(context.machine), torch.no_grad(), bfloat.cast(recipe.precision, device):
-        for inputs, _ in Examples(task, recipe, seeds, device).batches(batches, 0):
-            net(inputs.to(exact))
-            images += len(inputs)
+        examples = Examples(task, recipe, seeds, device).batches(batches, 0)
+        images = gather(net, (inputs.to(exact) for inputs, _ in examples))
     context.meter.device_seconds, context.meter.images = device_clock(device) - started, images
     context.meter.flops = flops(ticket.arch, ticket.io, ticket.mask).forward_dense * images
     found = {
         f"{name}.{what}": module.get_buffer(what).cpu()
-        for name, module in norms.items()
+        for name, module in layers.items()
         if module.get_buffer(STATISTICS[-1])  # One that no example reached keeps what it has.
         for what in STATISTICS
     }
@@ -102,10 +94,4 @@ def renorm(
 
 def statistics(net: nn.Module) -> tuple[str, ...]:
     """The names of the entries of a network's state dict that `renorm` changes."""
-    return tuple(f"{name}.{what}" for name in _norms(net) for what in STATISTICS)
-
-
-def _norms(net: nn.Module) -> Mapping[str, _BatchNorm]:
-    """The batch-norm layers that gather statistics; one that has several names, by all of them."""
-    modules = net.named_modules(remove_duplicate=False)
-    return {n: one for n, one in modules if isinstance(one, _BatchNorm) and one.running_mean is not None}
+    return tuple(f"{name}.{what}" for name in norms(net) for what in STATISTICS)

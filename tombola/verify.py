@@ -16,7 +16,7 @@ from tombola.core import container, files
 from tombola.core.artifact import Artifact
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.layout import initial_weights
-from tombola.core.lineage import Lineage
+from tombola.core.lineage import TRAININGS, Lineage, is_training
 from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.text import parse_call, references
@@ -123,7 +123,9 @@ def _zero(values: Tensor) -> bool:
 def _called(trained: Trained) -> Check:
     """Whether a training is the one that its last call names: from this ticket, on this task, by recipe and seeds."""
     ticket, said = trained.ticket, recalled(trained.lineage.last).arguments
-    same = trained.lineage.events[:-1] == ticket.lineage.events and ticket.lineage.last.digest == ticket.digest
+    begun = trained.lineage.events[: len(ticket.lineage)]  # Behind it those of the networks it was repelled from.
+    same = begun == ticket.lineage.events and ticket.lineage.last.digest == ticket.digest
+    same = same and (trained.lineage.last.function == "repel" or len(trained.lineage) == len(begun) + 1)
     how = (said.get("task"), said.get("recipe"), said.get("seeds", Seeds()))
     same = same and how == (trained.task, trained.recipe, trained.seeds)
     return Check("trained as its call says", same, ticket.key)
@@ -132,9 +134,9 @@ def _called(trained: Trained) -> Check:
 def _counted(ticket: Ticket) -> Check | None:
     """Whether as many weights live as the cuts of the lineage leave, where their number depends on the total alone."""
     kept = ticket.mask.size
-    for call in map(recalled, ticket.lineage):
+    for call in reversed([recalled(event) for event in ticket.lineage.chain()]):
         scope = call.arguments.get("scope", Everywhere())
-        if call.function == "train" and call.arguments["recipe"].rewire != Static():
+        if call.function in TRAININGS and call.arguments["recipe"].rewire != Static():
             return None
         changed = call.function in ("carry", "merge", "align")
         if changed or not isinstance(scope, Everywhere | Erk | Igq) or scope.tensors != "prunable":
@@ -196,7 +198,7 @@ def _inputs(value: Subject, known: Mapping[str, Subject], store: Store | None) -
             if there is not None and not _is_named(there, key, digests):
                 yield Check(f"result of {key}", False, "what is at hand under this key is not what the lineage names")
                 return
-        if event.function in ("draw", "train"):
+        if event.function in ("draw", *TRAININGS):
             continue
         result = found[event.key]
         if result is None or None in found.values():
@@ -211,7 +213,7 @@ def _inputs(value: Subject, known: Mapping[str, Subject], store: Store | None) -
 
 def _is_named(value: Subject, key: str, digests: Mapping[str, str]) -> bool:
     """Whether a value is, by its content, the one that a lineage names by a key; and so the ticket of a training."""
-    if isinstance(value, Trained) != key.startswith("train:") or value.digest != digests[key]:
+    if isinstance(value, Trained) != is_training(key) or value.digest != digests[key]:
         return False
     return isinstance(value, Ticket) or digests.get(value.ticket.key) == value.ticket.digest
 
@@ -220,7 +222,7 @@ def _stored(key: str, store: Store | None) -> Subject | None:
     if store is None:
         return None
     try:
-        return store.load(key, Trained if key.startswith("train:") else Ticket)
+        return store.load(key, Trained if is_training(key) else Ticket)
     except (ValueError, KeyError, OSError):  # A damaged store has nothing to say about a ticket.
         return None
 

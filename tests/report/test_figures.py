@@ -13,7 +13,7 @@ from tombola.report.curves import MOST_ARMS, STYLES, Drawn, drawn, in_words, sty
 from tombola.report.declared import Curve
 from tombola.report.figures import save_figure
 from tombola.report.findings import Findings, Measured, Picture
-from tombola.report.panels import albums, heat_svg, heats, picture_svg
+from tombola.report.panels import albums, heat_svg, heats, picture_svg, strongest
 from tombola.report.plot import curve_svg
 from tombola.report.svg import Axis, LogAxis
 
@@ -124,6 +124,15 @@ def test_a_cloud_of_rows_is_not_drawn_dot_by_dot(make_synthetic: Make):
 def test_a_figure_in_words_begins_dense(make_synthetic: Make):
     said = in_words(ladder(make_synthetic(levels=2)))
     assert said.startswith("ticket: 95.") and " at density 100 %, 95." in said and "at density 42.3 %. reinit: " in said
+
+
+def test_pictures_of_one_scale_can_be_compared():
+    row = Measured(labels={"level": 0}, numbers={}, key="train:x")
+    faint, strong = (Picture(name="a", caption="c", values=((0.0, top),), full=1.0) for top in (0.1, 1.0))
+    assert (strongest(faint), strongest(strong)) == ("100 %", "100 %")
+    assert 'fill-opacity="0.1"' in picture_svg(row, faint) and 'fill-opacity="1"' in picture_svg(row, strong)
+    with pytest.raises(ValueError, match="'full' of a picture"):
+        Picture(name="a", caption="c", values=((0.0,),), full=2.0)
 
 
 def test_a_picture_is_drawn_in_runs():

@@ -1,14 +1,31 @@
-"""A study's calls, made in this process: its tickets without its trainings, or all of it."""
+"""A study's calls, made in this process: its tickets without its trainings, or all of it; and its claims' rows."""
 
 import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tombola.core.layout import blank, dense_mask, initial_weights
 from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
 from tombola.prune import Everywhere, prune, widened
+from tombola.report.claims import Claim, sides
+from tombola.report.findings import Measured, Missing
+from tombola.report.match import check, rows_of
 from tombola.study.deferred import Deferred
+from tombola.study.module import Study, open_study
 from tombola.train.network import Network
+
+
+def claimed(text: str) -> Iterator[tuple[Claim, Any, Mapping[str, Any], tuple[Any, ...]]]:
+    """Each side of each test of a study's claims, and the rows that it speaks of."""
+    study = open_study(text)
+    rows = [Missing(labels=goal.labels, key=goal.of.key) for goal in study.goals()]
+    claims = study.declared("claims")
+    assert claims and not check(claims, rows)
+    for claim in claims:
+        for test in claim.tests:
+            for where in sides(test):
+                yield claim, test, where, tuple(rows_of(rows, where))
 
 
 class Pretence:
@@ -48,3 +65,16 @@ class Doing:
             said = {name: self(value) for name, value in of.call.arguments.items()}
             self.known[of.key] = of.function(**said)
         return self.known[of.key]
+
+
+def done(study: Study) -> list[Measured]:
+    """Every row of a study, run in this process; all its checks hold."""
+    do, rows = Doing(), list[Measured]()
+    for goal in study.goals():
+        made = do(goal.of)
+        assert all(made.proofs().values())
+        tables = getattr(made, "tables", {})
+        rows.append(
+            Measured(labels=goal.labels, numbers=made.numbers(), checks=made.proofs(), key=made.key, tables=tables)
+        )
+    return rows

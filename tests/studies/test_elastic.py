@@ -2,14 +2,11 @@
 
 import pytest
 
-from tests.studies.pretence import Pretence
+from tests.studies.pretence import Pretence, claimed
 from tombola.core.errors import Refused
 from tombola.core.layout import dense_mask
 from tombola.moves.stretch import Stretch
 from tombola.probes.overlap import overlap
-from tombola.report.claims import sides
-from tombola.report.findings import Missing
-from tombola.report.match import check, rows_of
 from tombola.studies import elastic_cifar, elastic_fc, elastic_transfer
 from tombola.studies._elastic import KEEP
 from tombola.study.graph import graph_of
@@ -57,20 +54,14 @@ def test_every_ticket_can_be_carried_and_is_as_dense_as_it_says(text: str):
     [
         *("elastic_cifar", "elastic_cifar(size=full)", "elastic_cifar(family=vgg)", "elastic_cifar(figures=('6',))"),
         *("elastic_cifar(figures=('3',), levels=(6,))", "elastic_cifar(figures=('5',), size=full)"),
-        *("elastic_cifar(figures=('3', '5'), levels=(6,))", "elastic_fc", "elastic_fc(half=vgg)", "elastic_transfer"),
+        *("elastic_cifar(figures=('3', '5'), levels=(6,))", "elastic_cifar(figures=('8',))"),
+        *("elastic_fc", "elastic_fc(half=vgg)", "elastic_transfer"),
         *("elastic_fc(half=vgg, size=small)", "elastic_fc(arms=(), controls=('SNIP',))"),
     ],
 )
 def test_every_claim_finds_its_rows(text: str):
-    study = open_study(text)
-    rows = [Missing(labels=goal.labels, key=goal.of.key) for goal in study.goals()]
-    claims = study.declared("claims")
-    assert claims and not check(claims, rows)
-    for claim in claims:
-        for test in claim.tests:
-            for where in sides(test):
-                found = {row.labels["seed"] for row in rows_of(rows, where)}
-                assert found == {0, 1, 2}, (claim.sentence, where)
+    for claim, _, where, found in claimed(text):
+        assert {row.labels["seed"] for row in found} == {0, 1, 2}, (claim.sentence, where)
 
 
 def test_what_is_random_in_a_control_is_drawn_last():
@@ -177,13 +168,31 @@ def test_snip_in_new_blocks_leaves_the_old_ones_alone():
     assert len(excluded) == len(begun.to.layout().prunable) - 2 * len(new)
 
 
+def test_twins_differ_in_their_noise_alone():
+    goals = open_study("elastic_cifar(seeds=(7,), figures=('8',))").goals()
+    own = {goal.of.key for goal in goals if goal.labels.get("arm") == "ticket" and goal.labels["net"] == 32}
+    held = [goal for goal in goals if goal.labels.get("probe") == "instability"]
+    assert {(g.labels["source"], g.labels["stats"]) for g in held} == {
+        (source, stats) for source in (14, 20, 32) for stats in ("interpolate", "recompute")
+    }
+    for goal in held:
+        a, b = (goal.of.call.arguments[name] for name in "ab")
+        one, other = (twin.call.arguments for twin in (a, b))
+        assert one["ticket"].key == other["ticket"].key and one["recipe"] == other["recipe"]
+        streams = [[said["seeds"].stream(name) for name in ("init", "data", "augment")] for said in (one, other)]
+        assert streams == [[7, 7, 7], [7, 1007, 1007]]
+        assert (a.key in own) == (goal.labels["source"] == 32) and goal.of.call.arguments["stats"] == goal.labels[
+            "stats"
+        ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("elastic_fc(arms=(foo,))", "arms: there is no 'foo'. There are: as run, equal."),
         ("elastic_fc(controls=(foo,))", "controls: there is no 'foo'. There are: reinit, random"),
         ("elastic_cifar(controls=(foo,))", "controls: there is no 'foo'"),
-        ("elastic_cifar(figures=('9',))", "figures: there is no '9'. There are: 3, 4, 5, 6."),
+        ("elastic_cifar(figures=('9',))", "figures: there is no '9'. There are: 3, 4, 5, 6, 8."),
     ],
 )
 def test_words_that_mean_nothing(text: str, message: str):

@@ -23,6 +23,9 @@ SMALL = {
     "elastic_cifar": "(levels=(1,), seeds=(1,))",
     "shift_images": "(rounds=4, transfer=(4,), seeds=(1,), parts=('controls', 'shift'))",
     "shift_reviews": "(rounds=4, transfer=(4,), seeds=(1,), sources=('books',), targets=('dvd',), parts=('controls',))",
+    "stability_conv4": "(rounds=1, seeds=(1,))",
+    "stability_lenet": "(rounds=2, seeds=(1,))",
+    "stability_resnet20": "(rounds=1, seeds=(1,))",
 }
 LEVELS = "(levels=1, seeds=(1,))"
 

@@ -1,12 +1,17 @@
 """What happened to a ticket, in order: the calls in text form, their keys, and what came out of each."""
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, cast
 
 from tombola.core.call import Call, function_of
-from tombola.core.errors import Damaged
+from tombola.core.errors import Damaged, Refused
 from tombola.core.text import references
+
+TRAININGS = ("train", "repel")
+"""The verbs that end in a trained network."""
+JOINING = ("merge", "align", "repel")
+"""The verbs that take what comes from several chains."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +61,27 @@ class Lineage:
 
         In a chain these are all of them. Where several chains were merged, it is what the longest of them has.
         """
-        if not (self.count("merge") or self.count("align")):
+        if not any(self.count(one) for one in JOINING):
             return sum(event.function in functions for event in self.events)
         most, last = dict[str, int](), 0
         for event in self.events:
             own = 0 if event.function == "draw" else last  # What was changed by hand has a key that no call gave.
-            last = max((most.get(key, own) for key in references(event.call)), default=own)
+            last = max((most.get(key, own) for key in _behind(event)), default=own)
             last += event.function in functions
             most[event.key] = last
         return last
+
+    def chain(self) -> Iterator[Event]:
+        """The calls behind the last one, latest first, without those of what it was only repelled from."""
+        if not self.count("repel"):
+            yield from reversed(self.events)
+            return
+        made, place = {event.key: place for place, event in enumerate(self.events)}, len(self.events) - 1
+        while place >= 0:
+            event = self.events[place]
+            yield event
+            found = [made[key] for key in _behind(event) if key in made]
+            place = -1 if event.function == "draw" else max(found, default=place - 1)
 
     @property
     def last(self) -> Event:
@@ -98,3 +115,35 @@ class Lineage:
                 raise Damaged("the lineage holds an event that is not [call, key, digest].")
             events.append(Event(*parts))
         return cls(tuple(events))
+
+
+def _behind(event: Event) -> list[str]:
+    """The keys of what a call builds on: a training that is repelled, on its ticket and not on the others."""
+    return references(event.call)[: 1 if event.function == "repel" else None]
+
+
+def is_training(key: str) -> bool:
+    """Whether a key is that of a training.
+
+    Example:
+        >>> is_training("train:0123456789abcdef"), is_training("cut:0123456789abcdef")
+        (True, False)
+    """
+    return function_of(key) in TRAININGS
+
+
+def joined(what: str, lineages: Iterable[Lineage]) -> Lineage:
+    """Every call once, oldest first.
+
+    Raises:
+        Refused: If two histories contradict each other: a lineage has one result under a key.
+    """
+    events = tuple(dict.fromkeys(event for lineage in lineages for event in lineage))
+    digests: dict[str, str] = {}
+    for event in events:
+        if digests.setdefault(event.key, event.digest) != event.digest:
+            raise Refused(
+                f"{what}: {event.key} gave one result behind one of the inputs and another one behind another, as "
+                "happens between machines. Make both from one of them."
+            )
+    return Lineage(events)

@@ -21,7 +21,8 @@ class Measurement(Artifact):
         values: Name -> number (accuracies as fractions). What is not a number or infinite is kept and shown as such.
         checks: Name -> whether it held.
         tables: Name -> lines, each a name -> plain value.
-        pictures: Grids: {"name": text, "caption": text, "values": lines of numbers from 0 to 1}.
+        pictures: Grids: {"name": text, "caption": text, "values": lines of numbers from 0 to 1}; with "full" what full
+            colour stands for (the largest value if it is not told).
 
     Example:
         >>> Measurement({"distance": 0.5}).numbers()

@@ -8,6 +8,7 @@ import numpy as np
 
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
+from tombola.probes.paired import check_pairs
 from tombola.probes.predictions import Numbers, predictions
 from tombola.study.step import Context, step
 from tombola.train.trained import Trained
@@ -80,9 +81,7 @@ def contrast(
         >>> list(found.numbers())[:2], found.numbers()["examples"]
         (['lead_1_to_2_points', 'lead_1_to_2_points_error'], 360)
     """
-    for one, other in zip(here, there, strict=True):
-        if one.task != other.task:
-            raise Refused(f"contrast: {one.task} and {other.task} are two tasks. Compare accuracies on one.")
+    check_pairs("contrast", here, there)
     right = _answered((*here, *there), context)
     tasks = [str(one.task) if questions == "of each task" else "" for one in here]
     ours, theirs = ([right[_asked(one)] for one in side] for side in (here, there))

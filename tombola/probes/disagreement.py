@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
 from tombola.core.task import Split, Task
+from tombola.probes.paired import check_held_out
 from tombola.probes.predictions import check_same, in_split, predictions
 from tombola.study.step import Context, step
 from tombola.train.trained import Trained
@@ -48,11 +48,7 @@ def disagreement(
     task = a.task if task is None else task
     for one in (a, b):
         check_same("disagreement", one, task)
-    if split != "test" and a.recipe.holdout != b.recipe.holdout:
-        raise Refused(
-            f"disagreement: {a.recipe.holdout} and {b.recipe.holdout} make other examples the {split} part. Compare on "
-            "split='test', or networks whose recipes hold out the same."
-        )
+    check_held_out("disagreement", a, b, (split,))
     first, second = (predictions(one, task, split, context) for one in (a, b))
     right_a, right_b = ~first.wrong, ~second.wrong
     logs = [torch.from_numpy(one.logarithms) for one in (first, second)]

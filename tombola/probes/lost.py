@@ -2,6 +2,7 @@
 
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
+from tombola.probes.paired import check_pairs
 from tombola.study.step import step
 from tombola.train.trained import Trained
 
@@ -28,8 +29,6 @@ def lost(own: tuple[Trained, ...], carried: tuple[Trained, ...]) -> Measurement:
     """
     if len(own) != len(carried) or not own:
         raise Refused(f"lost: {len(own)} own tickets and {len(carried)} carried ones. Give pairs, one or more.")
-    for mine, theirs in zip(own, carried, strict=True):
-        if mine.task != theirs.task:
-            raise Refused(f"lost: {mine.task} and {theirs.task} are two tasks. Compare accuracies on one.")
+    check_pairs("lost", own, carried)
     differences = (mine.test_accuracy - theirs.test_accuracy for mine, theirs in zip(own, carried, strict=True))
     return Measurement({"lost": sum(differences)})

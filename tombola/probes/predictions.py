@@ -87,7 +87,7 @@ def predictions(trained: Trained, task: Task, split: Split, context: Context) ->
 def asked(trained: Trained, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The network as a function of inputs, in evaluation mode; numbers become of the type of its weights."""
     net = trained.module().to(device).eval()
-    return lambda inputs: net(_typed(inputs, net))
+    return lambda inputs: net(typed(inputs, net))
 
 
 def features(trained: Trained, device: torch.device) -> Callable[[Tensor], Numbers]:
@@ -103,7 +103,7 @@ def features(trained: Trained, device: torch.device) -> Callable[[Tensor], Numbe
     def penultimate(inputs: Tensor) -> Numbers:
         caught.clear()
         with torch.no_grad():
-            net(_typed(inputs, net))
+            net(typed(inputs, net))
         if not caught:
             raise Refused(f"{trained.ticket.arch} names '{name}' as its head and does not call it: no features there.")
         return caught[0].flatten(1).double().cpu().numpy()
@@ -111,7 +111,8 @@ def features(trained: Trained, device: torch.device) -> Callable[[Tensor], Numbe
     return penultimate
 
 
-def _typed(inputs: Tensor, net: nn.Module) -> Tensor:
+def typed(inputs: Tensor, net: nn.Module) -> Tensor:
+    """Inputs as a network takes them: numbers of the type of its weights, tokens as they are."""
     exact = next(net.parameters()).dtype
     return inputs.to(exact) if inputs.is_floating_point() else inputs
 

@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tombola.core.call import function_of
 from tombola.core.criterion import habits_of
 from tombola.core.errors import Refused
 from tombola.core.layout import Arch
-from tombola.core.lineage import Event
+from tombola.core.lineage import TRAININGS, Event, is_training
 from tombola.core.mask import Mask
 from tombola.core.measurement import Measurement
 from tombola.core.task import Task
@@ -98,7 +97,7 @@ def price(trained: Trained, behind: tuple[Trained, ...] = ()) -> Measurement:
         "dense_trainings_flops_dense": sums["total_flops_dense"] / dense,
         "dense_trainings_flops_sparse": sums["total_flops_sparse"] / dense,
     }
-    named = {event.key for one in (trained, *behind) for event in one.lineage if event.function == "train"}
+    named = {event.key for one in (trained, *behind) for event in one.lineage if event.function in TRAININGS}
     missing = tuple({"key": key} for key in sorted(named - {trained.key, *others}))
     if missing:  # A search without them would look cheap.
         numbers = {name: value for name, value in numbers.items() if name.startswith("last_")}
@@ -156,7 +155,7 @@ def _cut(event: Event, events: Mapping[str, Event], one: Trained) -> Part:
     """What a criterion sees, of the data of the training that it cuts, or that it is given."""
     given = _arguments(event)
     source = given
-    if function_of(key := str(given.get("trained", ""))) == "train" and key in events:
+    if is_training(key := str(given.get("trained", ""))) and key in events:
         source = _arguments(events[key])
     task, recipe = source.get("task", one.task), source.get("recipe", one.recipe)
     return _part(event, one.ticket.arch, task, recipe, looked_at(given.get("criterion"), task, recipe))

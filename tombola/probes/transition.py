@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
 from tombola.core.seeds import numbers
+from tombola.probes.paired import check_pairs
 from tombola.study.step import step
 from tombola.train.trained import Trained
 
@@ -74,9 +75,7 @@ def transition(
         >>> transition((one, two), (one, two), at=(3,), runs=2).numbers()["found"]
         0
     """
-    for one, other in zip(here, there, strict=True):
-        if one.task != other.task:
-            raise Refused(f"transition: {one.task} and {other.task} are two tasks. Compare accuracies on one.")
+    check_pairs("transition", here, there)
     order = np.argsort(np.array(at), kind="stable")
     ours, theirs = (_points(side, runs)[:, order] for side in (here, there))
     rounds = np.array(at)[order]

@@ -8,7 +8,7 @@ from tombola.report.environments import beneath, environments
 from tombola.report.findings import Findings, Measured, Missing
 from tombola.report.gather import value_of, varying
 from tombola.report.judge import judge
-from tombola.report.match import why_no_number, why_none
+from tombola.report.match import rows_of, why_no_number, why_none
 from tombola.report.pivots import lay_out
 from tombola.report.wording import labels_text
 
@@ -80,7 +80,8 @@ def _apart(rows: Sequence[Measured], curve: Curve, same: Sequence[str]) -> list[
     places: dict[object, list[Measured]] = {}
     for row in rows:
         x = value_of(row, curve.x)
-        places.setdefault((row.labels.get("level"), x if x is None else f"{x:.2g}"), []).append(row)
+        level = None if curve.table else row.labels.get("level")
+        places.setdefault((level, x if x is None else f"{x:.2g}"), []).append(row)
     for inside in places.values():
         found.update(varying(inside, without=same))
     return sorted(found)
@@ -90,6 +91,9 @@ def _empty(findings: Findings) -> Iterable[str]:
     for curve in findings.figures:
         if findings.rows and not drawn(findings, curve).points:
             lacking = [name for name in (curve.x, curve.y) if not any(_has(row, name) for row in findings.rows)]
+            if curve.table:
+                yield f"The figure of {curve.y} shows nothing: {_no_table(findings.rows, curve)}."
+                continue
             why = why_no_number(findings.rows, lacking[0]) if lacking else why_none(findings.rows, curve.where)
             yield f"The figure of {curve.y} against {curve.x} shows nothing: {why}."
     for pivot in findings.tables:
@@ -97,6 +101,18 @@ def _empty(findings: Findings) -> Iterable[str]:
             lacking = not any(pivot.of in row.numbers for row in findings.rows)
             why = why_no_number(findings.rows, pivot.of) if lacking else why_none(findings.rows, pivot.where)
             yield f"The table of {pivot.of} shows nothing: {why}."
+
+
+def _no_table(rows: Sequence[Measured], curve: Curve) -> str:
+    """Why no line of a table can be drawn."""
+    inside = rows_of(rows, curve.where)
+    if not inside:
+        return why_none(rows, curve.where)
+    tables = dict.fromkeys(name for row in inside for name in row.tables)
+    if curve.table not in tables:
+        return f"no row has a table {curve.table!r}; there is {', '.join(tables) or 'none'}"
+    known = dict.fromkeys(name for row in inside for line in row.tables.get(curve.table, ()) for name in line)
+    return f"the table {curve.table!r} has no numbers {curve.x!r} and {curve.y!r}; it has {', '.join(known)}"
 
 
 def _has(row: Measured, name: str) -> bool:

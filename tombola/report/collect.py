@@ -97,7 +97,7 @@ def _picture(said: Mapping[str, Any]) -> Picture:
     if lacking := [name for name in ("name", "caption", "values") if name not in said]:
         raise ValueError(f"a picture of it has no {lacking[0]!r}.")
     values = tuple(tuple(map(float, line)) for line in said["values"])
-    return Picture(name=said["name"], caption=said["caption"], values=values)
+    return Picture(name=said["name"], caption=said["caption"], values=values, full=float(said.get("full", 0.0)))
 
 
 def _why(key: str, graph: Graph, failed: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """What the figures draw: the points of each arm over the seeds, and how the arms are told apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tombola.report.claims import Where
 from tombola.report.declared import Curve
@@ -89,7 +89,7 @@ class Drawn:
 def drawn(findings: Findings, curve: Curve) -> Drawn:
     """The points of a curve; a value of 0 or less has no place on a logarithmic axis and is left out."""
     arms: dict[str, list[Point]] = {}
-    for labels, rows in grouped(rows_of(findings.rows, curve.where), without=curve.over):
+    for labels, rows in grouped(plotted(findings.rows, curve), without=curve.over):
         inside = [row for row in rows if value_of(row, curve.x) is not None and curve.y in row.numbers]
         x, found = sampled(inside, curve.x), sampled(inside, curve.y)
         if not x or not found or found.mean != found.mean or (curve.log_x and x.mean <= 0):
@@ -97,11 +97,29 @@ def drawn(findings: Findings, curve: Curve) -> Drawn:
         name = ", ".join(_said(part, labels[part]) for part in curve.arms if labels.get(part, "") != "") or spoken(
             curve.y
         )
-        arms.setdefault(name, []).append(Point(x.mean, found, tuple(inside), labels))
+        where = {label: value for label, value in labels.items() if not (curve.table and label == curve.x)}
+        arms.setdefault(name, []).append(Point(x.mean, found, tuple(inside), where))
     base = sampled(rows_of(findings.rows, curve.baseline), curve.y) if curve.baseline is not None else None
     title = curve.title or f"{spoken(curve.y).capitalize()} against {spoken(curve.x)}"
     kept = [Arm(name, tuple(sorted(points, key=lambda point: point.x))) for name, points in arms.items()]
     return Drawn(curve, title, tuple(kept[:MOST_ARMS]), base, max(0, len(kept) - MOST_ARMS))
+
+
+def plotted(rows: Sequence[Measured], curve: Curve) -> list[Measured]:
+    """The rows that a curve is of; of a table each line as a row by itself, its x among the labels."""
+    found = rows_of(rows, curve.where)
+    if not curve.table:
+        return found
+    return [
+        replace(row, labels={**row.labels, curve.x: line[curve.x]}, numbers={curve.y: line[curve.y]}, tables={})
+        for row in found
+        for line in row.tables.get(curve.table, ())
+        if _is_number(line.get(curve.x)) and _is_number(line.get(curve.y))
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _said(name: str, value: str | int | float | bool) -> str:

@@ -21,6 +21,7 @@ class Curve:
         baseline: Labels of rows that are drawn as a level band across, such as the dense network.
         over: Labels whose rows are drawn together as a mean and a band.
         log_x: Whether the x axis is logarithmic.
+        table: The rows' table in whose lines x and y are, such as the points of a barrier; "" for numbers of the rows.
 
     Example:
         >>> Curve(by="name", baseline={"name": "ticket", "level": 0}).y
@@ -37,6 +38,7 @@ class Curve:
     over: tuple[str, ...] = ("seed",)
     title: str = ""
     log_x: bool = True
+    table: str = ""
 
     def __post_init__(self) -> None:
         """Settle the labels."""

@@ -21,6 +21,9 @@ SHARES = ("density", "test_accuracy", "train_accuracy", "validation_accuracy")
 class Picture:
     """A small grid of fractions, such as the share of living connections of each input pixel.
 
+    Args:
+        full: What full colour stands for, so that pictures can be compared; 0: the largest value.
+
     Example:
         >>> Picture(name="first layer", caption="two pixels", values=((0.0, 1.0),)).values
         ((0.0, 1.0),)
@@ -29,9 +32,16 @@ class Picture:
     name: str
     caption: str
     values: tuple[tuple[float, ...], ...]
+    full: float = 0.0
+
+    @property
+    def top(self) -> float:
+        """The value in full colour."""
+        return self.full or max(max(line) for line in self.values)
 
     def __post_init__(self) -> None:
         """Refuse what is no grid of fractions."""
+        _share("'full' of a picture", self.full)
         if not self.values or not self.values[0] or len({len(line) for line in self.values}) > 1:
             raise ValueError("values must be a grid: at least one line, and every line as long as the first.")
         for line in self.values:

@@ -152,8 +152,8 @@ def albums(findings: Findings) -> tuple[Album, ...]:
 
 
 def picture_svg(row: Measured, picture: Picture) -> Markup:
-    """A picture as a grid of squares; full colour is its largest value, so that sparse ones show."""
-    top = max(max(line) for line in picture.values)
+    """A picture as a grid of squares; full colour is its largest value, so that sparse ones show, unless it says so."""
+    top = picture.top
     pieces: list[list[str]] = [[] for _ in range(SHADES + 1)]
     for y, line in enumerate(picture.values):
         x = 0
@@ -180,8 +180,8 @@ def strongest(picture: Picture) -> str:
         >>> strongest(Picture(name="first layer", values=((0.0, 0.4),), caption="c"))
         '40 %'
     """
-    return f"{percent_number(max(max(line) for line in picture.values))} %"
+    return f"{percent_number(picture.top)} %"
 
 
 def _shade(value: float, top: float) -> int:
-    return math.ceil(value / top * SHADES) if top else 0
+    return min(SHADES, math.ceil(value / top * SHADES)) if top else 0

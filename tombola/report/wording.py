@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from tombola.report.claims import Label
 from tombola.report.statistics import Sample
 
+ERRORS = ("test_error", "train_error", "validation_error")
+"""Fractions answered wrongly; what ends in `_error` otherwise is the standard error of a number."""
+
 
 def is_share(name: str) -> bool:
     """Whether a number of this name is a fraction that is shown in percent.
 
     Example:
-        >>> is_share("test_accuracy"), is_share("density"), is_share("test_loss")
-        (True, True, False)
+        >>> is_share("test_accuracy"), is_share("density"), is_share("test_error"), is_share("test_loss")
+        (True, True, True, False)
     """
-    return name == "density" or name.endswith("accuracy")
+    return name in ("density", *ERRORS) or name.endswith("accuracy")
 
 
 def spoken(name: str) -> str:
@@ -85,6 +88,8 @@ def number_text(name: str, value: float) -> str:
         ('97.84 %', '2,450', '0.01235')
         >>> number_text("lead_points", -1.5)
         '−1.50 points'
+        >>> number_text("points", 30)
+        '30'
     """
     if not math.isfinite(value):
         return str(value).replace("inf", "infinite")
@@ -92,7 +97,7 @@ def number_text(name: str, value: float) -> str:
         return density_text(value)
     if is_share(name):
         return f"{100 * value:.2f} %"
-    if name.endswith("points"):
+    if name.endswith("_points"):
         return f"{value:.2f} points".replace("-", "−")
     if name.endswith("seconds"):
         return duration(value)

@@ -18,6 +18,8 @@ BEFORE = {
 }
 """Pruned at the rewind point, by scores of one epoch in eval mode, as the code of Chen et al. 2021 has it."""
 LONGER = 5.0
+OTHER = 1000
+"""Added to a seed for other noise."""
 RIVALS = ("reinit", "random", "random, as run", *BEFORE, "RigL", "RigL, 5 times")
 """All that a ticket can be compared with."""
 
@@ -57,6 +59,11 @@ class Bench:
         """A ticket trained to the end."""
         recipe = recipe or self.recipe
         return defer(train, ticket=ticket, task=self.task, recipe=recipe, seeds=Seeds(self.seed))
+
+    def twin(self, ticket: Any) -> Any:
+        """The same with other noise: another order of the data, another augmentation."""
+        seeds = Seeds(self.seed, data=self.seed + OTHER, augment=self.seed + OTHER)
+        return defer(train, ticket=ticket, task=self.task, recipe=self.recipe, seeds=seeds)
 
     def equalized(self, ticket: Any, density: float, **options: Any) -> Any:
         """A carried ticket at the density of the target's own, but for the few weights that rounding takes there."""

@@ -6,14 +6,17 @@ of different densities, these compare them at the target's.
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
-from tombola import Better, Claim, NotWorse
+from tombola import Better, Beyond, Claim, NotWorse
 from tombola.studies._elastic import KEEP
 
 SAME = 0.005
 """So close are two that the paper calls comparable, or about the same: half a point."""
 HIGH = 0.2
 """Below this density the paper's statements on high sparsity are meant."""
+STABLE = 2.0
+"""Twins with less of a barrier between them, in points, are in one basin (Frankle et al. 2020)."""
 FAR = {(14, 44), (14, 56), (14, 32)}
 """Transfers of which the paper says that they beat no control clearly."""
 Where = dict[str, str | int]
@@ -89,6 +92,23 @@ def of_kept(level: int, net: int, kept: tuple[str, ...], dropped: str) -> Iterat
             continue
         both = tuple(NotWorse(where=a, than=b, margin=SAME) for a, b in itertools.permutations(two))
         yield Claim(f"keeping {name} {_at(level)} is as good as {first}", tests=both, family="F5b")
+
+
+def of_twins(level: int, nets: tuple[int, ...]) -> Iterator[Claim]:
+    """F8: two trainings of the target's own ticket are in one basin, those of carried tickets are not."""
+    *others, net = nets
+    where: Where = {"probe": "instability", "stats": "interpolate", "level": level, "net": net}
+    how: Any = {"of": "test_error_barrier_points", "error": "test_error_barrier_points_error"}
+    stable = Beyond(where={**where, "source": net}, value=STABLE, higher=False, **how)
+    yield Claim(f"the own ticket of {net} {_at(level)} is stable", tests=(stable,), family="F8")
+    for source in others:
+        barred = Beyond(where={**where, "source": source}, value=STABLE, **how)
+        yield Claim(f"tickets of {source} in {net} {_at(level)} are not stable", tests=(barred,), family="F8")
+    for far, near in itertools.pairwise(others):
+        sides: Any = {"where": {**where, "source": near}, "than": {**where, "source": far}}
+        less = Better(**sides, **how, higher=False, clearance=1.0)
+        sentence = f"tickets of {near} in {net} {_at(level)} are stabler than those of {far}"
+        yield Claim(sentence, tests=(less,), family="F8")
 
 
 def _at(level: int) -> str:

@@ -21,11 +21,6 @@ from tombola.prune.target import target as left
 
 KEEP = 0.65
 """A cut takes 35 % of what lives in each tensor."""
-CONTROLLED = (4, 8, 12)
-"""The rounds at which controls are made."""
-FEW = (50, 200, 1000)
-"""Numbers of labels in the target."""
-PARTS = ("controls", "few", "outcomes", "masks", "shift")
 ENOUGH = 1.05
 """A narrow dense network may have 5 % more weights than the ticket that it is compared with."""
 OTHER = 1000
@@ -42,7 +37,7 @@ class Bench:
     seed: int
     rounds: int
     first: str
-    """A domain, by which the length of a training is measured."""
+    """A domain, after whose inputs and classes the size of a network is counted."""
 
     def arch(self) -> Any:
         """The network."""
@@ -73,7 +68,7 @@ class Bench:
         return sum(value.numel() for value in blank(arch, self.task(self.first).io).parameters())
 
     def counts(self, number: int, domain: str) -> dict[str, int]:
-        """How many weights of each tensor live in a ticket of a round on a domain."""
+        """How many weights of each tensor live in a domain's ticket of a round."""
         counts: dict[str, int] = {}
         for name, value in blank(self.arch(), self.task(domain).io).named_parameters():
             counts[name] = value.numel()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tombola import Better, Beyond, Claim
+from tombola.studies._shift_plan import Plan, sources_of
 from tombola.studies._shift_rows import CARRIED_AGAINST, INSIDE
 
 RANDOM, FULL = (f"{name} against {other}" for name, other in INSIDE)
@@ -29,8 +30,6 @@ OUTDONE = ("shuffled", "magnitude at init", "SNIP", "small dense")
 BEND = "bend_1_to_5_and_6_to_20_points"
 UNEQUAL = ("FULL-MODEL", "small dense", "embedding dense")
 """What has another number of weights."""
-
-
 Labels = dict[str, Any]
 
 
@@ -58,6 +57,17 @@ def alike(where: Labels, span: tuple[int, int]) -> tuple[Beyond, Beyond]:
 
 def _of(comparison: str, **labels: Any) -> Labels:
     return {"comparison": comparison, **labels}
+
+
+def whole(said: Iterable[Claim], plan: Plan, controls: Sequence[str], *, seeds: int) -> Iterator[Claim]:
+    """What a study says of its domains, and what holds of all; of that, what its rounds reach to."""
+    more = [changes()] if seeds > 1 else []
+    sources = sources_of(plan.controlled)
+    if plan.has("controls"):
+        more += against_controls(sources, controls, plan.some)
+    if plan.has("few"):
+        more += with_few(sources, plan.few, plan.some[:1])
+    yield from reached([*said, *more], plan.rounds, plan.carried)
 
 
 def inside(domains: Sequence[str], winners: Sequence[str], *, seeds: int) -> Iterator[Claim]:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tombola import Goal, Refused, defer, row
+from tombola import Goal, defer, row
 from tombola.probes.contrast import SPANS, Spans, contrast
 from tombola.probes.correlation import FEWEST, correlation
 from tombola.probes.disagreement import disagreement
@@ -13,6 +13,7 @@ from tombola.probes.overlap import overlap
 from tombola.probes.shift import shift
 from tombola.probes.transition import transition
 from tombola.studies._shift import AT_TARGET, Bench
+from tombola.studies._shift_plan import Pair, Plan
 
 INSIDE = (("TICKET-RESET", "TICKET-RANDOM"), ("TICKET-RESET", "FULL-MODEL"))
 CARRIED_AGAINST = (
@@ -23,21 +24,23 @@ CARRIED_AGAINST = (
 """Pairs of strategies that are held against each other."""
 
 
-def pairs_of(sources: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
-    """Every source with every other domain as its target."""
-    return [(source, target) for source in sources for target in targets if target != source]
-
-
-def within(transfer: Sequence[int], rounds: int) -> tuple[int, ...]:
-    """The rounds at which masks are carried, of those that there are.
-
-    Raises:
-        Refused: If there are none.
-    """
-    found = tuple(sorted({number for number in transfer if 1 <= number <= rounds}))
-    if not found:
-        raise Refused(f"transfer={tuple(transfer)} has none of the rounds 1 to {rounds}. Name some of them.")
-    return found
+def whole(benches: Sequence[Bench], plan: Plan) -> Iterator[Goal]:
+    """All that a plan asks for, but for what one of the studies alone can measure."""
+    for bench in benches:
+        yield from chains(bench, plan.domains)
+        yield from transfers(bench, plan.pairs, plan.carried)
+    yield from over_seeds(benches, plan.domains, plan.pairs, plan.carried)
+    for bench in benches:
+        if plan.has("controls"):
+            yield from controls(bench, plan.controlled, plan.some)
+        if plan.has("few"):
+            yield from few_labels(bench, plan.controlled, plan.few, plan.some[:1])
+        if plan.has("outcomes"):
+            yield from tested(bench, plan.domains, plan.alike, plan.some)
+        if plan.has("masks"):
+            yield from in_common(bench, plan.domains, plan.carried)
+    if plan.has("outcomes"):
+        yield from unlike(benches, plan.domains, plan.some)
 
 
 def chains(bench: Bench, domains: Sequence[str]) -> Iterator[Goal]:
@@ -55,7 +58,7 @@ def chains(bench: Bench, domains: Sequence[str]) -> Iterator[Goal]:
             yield row(held, comparison=f"{name} against {other}", domain=where, seed=bench.seed)
 
 
-def transfers(bench: Bench, pairs: Sequence[tuple[str, str]], rounds: Sequence[int]) -> Iterator[Goal]:
+def transfers(bench: Bench, pairs: Sequence[Pair], rounds: Sequence[int]) -> Iterator[Goal]:
     """Figure 4: masks carried from each source to each target; and each source's lead over all its targets."""
     for source, target in pairs:
         labels = {"pair": f"{source} to {target}", "seed": bench.seed}
@@ -72,7 +75,7 @@ def transfers(bench: Bench, pairs: Sequence[tuple[str, str]], rounds: Sequence[i
             yield row(held, comparison=f"{name} against {other}", source=source, seed=bench.seed)
 
 
-def controls(bench: Bench, pairs: Sequence[tuple[str, str]], rounds: Sequence[int]) -> Iterator[Goal]:
+def controls(bench: Bench, pairs: Sequence[Pair], rounds: Sequence[int]) -> Iterator[Goal]:
     """What a carried mask must beat, and other ways of carrying it, each held against it over all targets."""
     for name in bench.controls():
         able = [number for number in rounds if name != "small dense" or bench.narrow(number) is not None]
@@ -87,9 +90,7 @@ def controls(bench: Bench, pairs: Sequence[tuple[str, str]], rounds: Sequence[in
             yield row(held, comparison=f"{ours} against {other}", source=source, seed=bench.seed)
 
 
-def few_labels(
-    bench: Bench, pairs: Sequence[tuple[str, str]], numbers: Sequence[int], rounds: Sequence[int]
-) -> Iterator[Goal]:
+def few_labels(bench: Bench, pairs: Sequence[Pair], numbers: Sequence[int], rounds: Sequence[int]) -> Iterator[Goal]:
     """Masks carried to targets of few labels, against the dense network and shuffled masks there."""
     for few in numbers if rounds else ():
         labels = {"figure": "few labels", "few": few, "seed": bench.seed}
@@ -105,14 +106,12 @@ def few_labels(
                 yield row(held, **held_labels, sources=source, seed=bench.seed)
 
 
-def _once(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _once(pairs: Sequence[Pair]) -> list[Pair]:
     """Each target with one of its sources."""
     return list({target: (source, target) for source, target in reversed(pairs)}.values())[::-1]
 
 
-def tested(
-    bench: Bench, domains: Sequence[str], pairs: Sequence[tuple[str, str]], rounds: Sequence[int]
-) -> Iterator[Goal]:
+def tested(bench: Bench, domains: Sequence[str], pairs: Sequence[Pair], rounds: Sequence[int]) -> Iterator[Goal]:
     """All outcomes of the dense network and of tickets, in their own domain and, untrained there, in the others."""
     for source, target in [*((domain, domain) for domain in domains), *pairs]:
         where = {"source": source, "target": target, "kind": "own" if source == target else "zero-shot"}
@@ -147,7 +146,7 @@ def in_common(bench: Bench, domains: Sequence[str], rounds: Sequence[int]) -> It
 
 
 def over_seeds(
-    benches: Sequence[Bench], domains: Sequence[str], pairs: Sequence[tuple[str, str]], rounds: Sequence[int]
+    benches: Sequence[Bench], domains: Sequence[str], pairs: Sequence[Pair], rounds: Sequence[int]
 ) -> Iterator[Goal]:
     """From which round on first values matter, in each domain and on each transfer."""
     if len(benches) < 2:
@@ -168,7 +167,7 @@ def apart(bench: Bench, domains: Sequence[str], **labels: Any) -> Iterator[Goal]
 
 
 def related(
-    benches: Sequence[Bench], pairs: Sequence[tuple[str, str]], rounds: Sequence[int], distances: Sequence[str]
+    benches: Sequence[Bench], pairs: Sequence[Pair], rounds: Sequence[int], distances: Sequence[str]
 ) -> Iterator[Goal]:
     """Whether masks lose more where domains are farther apart."""
     to = [f"lead_{a}_to_{b}_points" for a, b in ((1, 5), (1, 20)) if min(rounds) <= a and max(rounds) >= b]
@@ -192,8 +191,8 @@ def one_by_one(rounds: Sequence[int]) -> tuple[tuple[int, int], ...]:
     return tuple((number, number) for number in rounds)
 
 
-def _by_source(pairs: Sequence[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
-    found: dict[str, list[tuple[str, str]]] = {}
+def _by_source(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
+    found: dict[str, list[Pair]] = {}
     for source, target in pairs:
         found.setdefault(source, []).append((source, target))
     return found
@@ -203,7 +202,7 @@ def _held(
     bench: Bench,
     name: str,
     other: str,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[Pair],
     rounds: Sequence[int],
     spans: Spans = SPANS,
     few: int = 0,
@@ -215,6 +214,6 @@ def _held(
     return defer(contrast, here=here, there=there, **given)
 
 
-def _changed(benches: Sequence[Bench], names: tuple[str, str], pair: tuple[str, str], rounds: Sequence[int]) -> Any:
+def _changed(benches: Sequence[Bench], names: tuple[str, str], pair: Pair, rounds: Sequence[int]) -> Any:
     here, there = (tuple(bench.end(name, *pair, number) for bench in benches for number in rounds) for name in names)
     return defer(transition, here=here, there=there, at=tuple(rounds), runs=len(benches))

@@ -1,13 +1,32 @@
-"""The tables of the studies of distribution shift."""
+"""The tables and figures of the studies of distribution shift."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tombola import Pivot
+from tombola import Curve, Pivot
 from tombola.probes.correlation import FEWEST
+from tombola.studies._shift_plan import Plan
 
 SHOWN: Any = {"verdicts": "hide", "beside": ()}
 SPANS = ((1, 5), (1, 13), (1, 20))
+
+
+def whole(plan: Plan) -> Iterator[Pivot]:
+    """Leads over spans of rounds, where they begin, and what the parts measured, but for distances."""
+    yield from leads(plan.rounds, plan.carried)
+    for part, shown in (("controls", controls), ("few", few_labels), ("outcomes", outcomes), ("masks", masks)):
+        if plan.has(part):
+            yield from shown()
+
+
+def curves(plan: Plan, own: str, carried: str) -> Iterator[Curve]:
+    """Accuracy against density, inside each domain and on each transfer, under such titles."""
+    for domain in plan.domains:
+        dense = {"figure": "dense", "domain": domain}
+        yield Curve(where={"figure": "3", "domain": domain}, baseline=dense, title=f"{own}: {domain}")
+    for source, target in plan.pairs:
+        pair, dense = f"{source} to {target}", {"figure": "dense", "domain": target}
+        yield Curve(where={"figure": "4", "pair": pair}, baseline=dense, title=f"{carried}: {pair}")
 
 
 def leads(inside: Sequence[int], carried: Sequence[int]) -> Iterator[Pivot]:

@@ -1,11 +1,11 @@
 """The words that settings of studies may have."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from tombola import Refused
 
 
-def known(what: str, given: tuple[str, ...], words: Collection[str]) -> None:
+def known(what: str, given: Iterable[str], words: Collection[str]) -> None:
     """Refuse a setting's words that mean nothing.
 
     Raises:

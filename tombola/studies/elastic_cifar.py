@@ -1,10 +1,11 @@
-"""Elastic tickets, residual networks: figures 3 to 6 of Chen et al. 2021
+"""Elastic tickets, residual networks: figures 3 to 6 and 8 of Chen et al. 2021
 
 Tickets of CIFAR ResNets, carried to every other depth of the family (figure 6), against the target's own ticket and its
 rivals; what of a ticket is carried (figure 3), which blocks are copied (figures 4 and 5, left) or kept (5, right). A
 carried ticket's density is not quite the target's own: the arm "ticket" has it as it comes, "equal" as the target's.
-What is random in a control is drawn after that. Figure 7 is this study with family=vgg; figure 8 needs barriers between
-networks.
+What is random in a control is drawn after that. Figure 7 is this study with family=vgg. Figure 8 trains each ticket
+twice with other noise and looks at the barrier between the two: with statistics of batch norm interpolated, as the
+paper has them, and gathered anew.
 
 size=full is for a GPU: depths 14 to 56, 160 epochs, levels to 16. size=small takes about six hours on two cores, and
 may be stopped and gone on with: depths 14 to 32 of width 8, pictures of 16 x 16 pixels, 20,000 of them, 20 epochs,
@@ -16,7 +17,7 @@ tombola run "elastic_cifar(size=full)" && tombola report "elastic_cifar(size=ful
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Literal
 
 from tombola import (
@@ -37,9 +38,10 @@ from tombola.archs.vgg import Vgg
 from tombola.moves.controls import RandomMask, Reinit
 from tombola.moves.stretch import Stretch
 from tombola.probes.break_even import break_even
+from tombola.probes.instability import instability
 from tombola.probes.price import price
 from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, small
-from tombola.studies._elastic_claims import of_copies, of_kept, of_parts, of_sources, of_transfers
+from tombola.studies._elastic_claims import of_copies, of_kept, of_parts, of_sources, of_transfers, of_twins
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import ElasticResNet, ElasticVgg
@@ -79,6 +81,8 @@ KEPT = {
 }
 PARTS = ("mask alone", "weights alone", "neither", "SNIP in new blocks", "permuted copies", "permuted copies, as run")
 """What of a ticket is carried, and what is drawn: figure 3, and the random copies of figure 4."""
+CONNECTED = (14, 20, 32)
+"""The sources of figure 8, the last of them its target."""
 DROPPED = {"full": "5678", "small": "34"}
 """What is kept where the first half of the blocks is dropped, which the paper found to be a clear loss."""
 
@@ -150,12 +154,12 @@ def goals(
     depths: tuple[int, ...] = (),
     levels: tuple[int, ...] = (),
     seeds: tuple[int, ...] = (0, 1, 2),
-    figures: tuple[str, ...] = ("3", "4", "5", "6"),
+    figures: tuple[str, ...] = ("3", "4", "5", "6", "8"),
     controls: tuple[str, ...] = (),
 ) -> Iterator[Goal]:
     """Each network's own tickets; at some levels their rivals, and tickets that were carried there."""
     known("controls", controls, RIVALS)
-    known("figures", figures, ("3", "4", "5", "6"))
+    known("figures", figures, ("3", "4", "5", "6", "8"))
     judged, highest = levels or JUDGED[size], max(levels or (LEVELS[size],))
     for seed in seeds:
         bench = Depths(size, seed, family)
@@ -174,6 +178,8 @@ def goals(
             yield from _transfers(bench, own, trained, level, figures)
             if family == "resnet" and set(STRETCHED[size]) <= set(own):
                 yield from _ablations(bench, own, level, figures)
+        if _connects(family, own, figures):
+            yield from _connected(bench, own, max(judged))
 
 
 def _transfers(bench: Depths, own: Any, trained: Any, level: int, figures: tuple[str, ...]) -> Iterator[Goal]:
@@ -189,6 +195,22 @@ def _transfers(bench: Depths, own: Any, trained: Any, level: int, figures: tuple
         given = {"rival": trained[net][level], "rival_behind": tuple(trained[net][:level])}
         yield row(defer(break_even, carried=end, behind=search, **given), **labels, probe="break-even")
         yield row(defer(prove, ticket=ticket, parents=(own[source][level],)), **labels, probe="proof")
+
+
+def _connects(family: str, nets: Collection[int], figures: tuple[str, ...]) -> bool:
+    return family == "resnet" and "8" in figures and set(CONNECTED) <= set(nets)
+
+
+def _connected(bench: Depths, own: Any, level: int) -> Iterator[Goal]:
+    """Figure 8: whether two trainings of a ticket that differ in their noise end in one basin."""
+    *others, net = CONNECTED
+    for source in (*others, net):
+        ticket = own[source][level]
+        ticket = ticket if source == net else bench.moved(ticket, net, "interpolate()")
+        twins = {"a": bench.trained(ticket), "b": bench.twin(ticket)}
+        for stats in ("interpolate", "recompute"):
+            labels = {"net": net, "source": source, "level": level, "seed": bench.seed, "stats": stats}
+            yield row(defer(instability, **twins, stats=stats), **labels, probe="instability")
 
 
 def _ablations(bench: Depths, own: Any, level: int, figures: tuple[str, ...]) -> Iterator[Goal]:
@@ -230,6 +252,8 @@ def claims(
             yield from of_transfers(level, nets, controls or CONTROLS[size], "F6" if family == "resnet" else "F7")
         if "6" in figures and family == "resnet":
             yield from of_sources(level, nets)
+        if _connects(family, nets, figures) and level == max(levels or JUDGED[size]):
+            yield from of_twins(level, CONNECTED)
         if family == "resnet" and set(STRETCHED[size]) <= set(nets):
             pair = STRETCHED[size]
             if {"3", "4"} & set(figures):
@@ -264,6 +288,9 @@ def tables(*, size: Size, family: Family, depths: tuple[int, ...], levels: tuple
         yield Pivot(title=f"{sparse}: operations, search included, in dense trainings of the target", **priced, **shown)
         pays: Any = {"lines": "source", "where": {**at, "probe": "break-even"}, "of": "targets_flops_sparse"}
         yield Pivot(title=f"{sparse}: for so many targets a search pays, against their own", **pays, **shown)
+        twins: Any = {"lines": "source", "where": {**at, "probe": "instability"}, "of": "test_error_barrier_points"}
+        title = f"{sparse}, figure 8: instability in points, by what becomes of statistics"
+        yield Pivot(title=title, **twins, verdicts="hide", columns="stats")
         if family != "resnet" or not set(STRETCHED[size]) <= set(nets):
             continue
         yield Pivot(lines="part", where=at, title=f"{sparse}, figure 3: what of the ticket is carried", **shown)

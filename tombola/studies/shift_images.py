@@ -20,10 +20,8 @@ from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
 from tombola.probes.corruption_error import corruption_error
 from tombola.probes.detection import detection
-from tombola.studies import _shift, _shift_claims, _shift_tables
-from tombola.studies import _shift_rows as _rows
-from tombola.studies._shift_rows import pairs_of
-from tombola.studies._words import known
+from tombola.studies import _shift, _shift_claims, _shift_rows, _shift_tables
+from tombola.studies._shift_plan import Plan, checked, pairs_of
 from tombola.tasks.cifar import Cifar10, Cifar100Subset
 from tombola.tasks.corrupted import Corrupted
 from tombola.tasks.mnist import FashionMnist, Mnist, Usps
@@ -51,6 +49,7 @@ STRANGE: dict[str, dict[str, Any]] = {
 """What networks should know to be strange."""
 CORRUPTIONS = ("gaussian_noise", "motion_blur", "fog", "contrast", "pixelate")
 SEVERITIES = (1, 3, 5)
+DISTANCES = ("proxy_a_distance", "mmd2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,39 +110,30 @@ def goals(
     parts: tuple[str, ...] = ("controls", "few", "outcomes", "masks", "shift"),
 ) -> Iterator[Goal]:
     """Every domain's chains, masks carried from each to each other one, and the parts that are asked for."""
-    known("parts", parts, _shift.PARTS)
+    plan = _plan(on, rounds, transfer, parts)
+    benches = [Seen(seed, rounds, plan.domains[0], on) for seed in seeds]
+    yield from _shift_rows.whole(benches, plan)
+    for bench in benches if plan.has("outcomes") else ():
+        yield from _robust(bench, plan)
+    if plan.has("shift"):
+        yield from _shift_rows.apart(benches[0], plan.domains)
+        yield from _shift_rows.related(benches, plan.pairs, plan.carried, DISTANCES)
+
+
+def _plan(on: On, rounds: int, transfer: tuple[int, ...], parts: tuple[str, ...], **_: Any) -> Plan:
+    """Every domain is source and target; classes have other meanings in garments and in objects."""
     domains = tuple(DOMAINS[on])
-    pairs, at = pairs_of(domains, domains), _rows.within(transfer, rounds)
-    some = tuple(number for number in _shift.CONTROLLED if number in at)
-    benches = [Seen(seed, rounds, domains[0], on) for seed in seeds]
-    for bench in benches:
-        yield from _rows.chains(bench, domains)
-        yield from _rows.transfers(bench, pairs, at)
-    yield from _rows.over_seeds(benches, domains, pairs, at)
-    for bench in benches:
-        if "controls" in parts:
-            yield from _rows.controls(bench, pairs, some)
-        if "few" in parts:
-            yield from _rows.few_labels(bench, pairs, _shift.FEW, some[:1])
-        if "outcomes" in parts:
-            alike = pairs if on in ("digits", "weather") else []  # Elsewhere classes have other meanings.
-            yield from _rows.tested(bench, domains, alike, some)
-            yield from _robust(bench, domains, some)
-        if "masks" in parts:
-            yield from _rows.in_common(bench, domains, at)
-    if "outcomes" in parts:
-        yield from _rows.unlike(benches, domains, some)
-    if "shift" in parts:
-        yield from _rows.apart(benches[0], domains)
-        yield from _rows.related(benches, pairs, at, ("proxy_a_distance", "mmd2"))
+    pairs = pairs_of(domains, domains)
+    alike = pairs if on in ("digits", "weather") else ()
+    return Plan(domains, pairs, rounds, checked(transfer, rounds, parts), parts, controlled=pairs, alike=alike)
 
 
-def _robust(bench: Seen, domains: tuple[str, ...], rounds: tuple[int, ...]) -> Iterator[Goal]:
+def _robust(bench: Seen, plan: Plan) -> Iterator[Goal]:
     """Errors on corrupted pictures against the dense network's, and whether strange pictures are known as such."""
-    for domain in domains:
+    for domain in plan.domains:
         dense = bench.end("FULL-MODEL", "", domain, 0)
         labels = {"domain": domain, "seed": bench.seed}
-        for number in (0, *rounds):
+        for number in (0, *plan.some):
             ended = bench.end("TICKET-RESET", "", domain, number)
             if bench.on in STRANGE:
                 found = defer(detection, trained=ended, outside=STRANGE[bench.on][domain])
@@ -158,64 +148,27 @@ def _robust(bench: Seen, domains: tuple[str, ...], rounds: tuple[int, ...]) -> I
                 yield row(found, probe="corruption error", round=number, **labels)
 
 
-def claims(
-    *, on: On, rounds: int, transfer: tuple[int, ...], seeds: tuple[int, ...], parts: tuple[str, ...]
-) -> Iterator[Claim]:
+def claims(*, on: On, seeds: tuple[int, ...], **settings: Any) -> Iterator[Claim]:
     """What the paper says of its reviews at large, on pictures, and what its controls should have been."""
-    at = _rows.within(transfer, rounds)
-    bench = Seen(0, rounds, next(iter(DOMAINS[on])), on)
-    yield from _shift_claims.reached(_said(bench, at, parts, seeds=len(seeds)), range(1, rounds + 1), at)
+    plan = _plan(on, **settings)
+    domains = plan.domains
+    said = [*_shift_claims.inside(domains, domains, seeds=len(seeds)), *_shift_claims.of_others(domains)]
+    controls = Seen(0, plan.length, domains[0], on).controls()
+    yield from _shift_claims.whole(said, plan, controls, seeds=len(seeds))
 
 
-def _said(bench: Seen, at: tuple[int, ...], parts: tuple[str, ...], *, seeds: int) -> Iterator[Claim]:
-    """All claims, whether or not the rounds reach so far."""
-    domains = tuple(DOMAINS[bench.on])
-    yield from _shift_claims.inside(domains, domains, seeds=seeds)
-    yield from _shift_claims.of_others(domains)
-    if seeds > 1:
-        yield _shift_claims.changes()
-    some = [number for number in _shift.CONTROLLED if number in at]
-    if "controls" in parts:
-        yield from _shift_claims.against_controls(domains, bench.controls(), some)
-    if "few" in parts:
-        yield from _shift_claims.with_few(domains, _shift.FEW, some[:1])
-
-
-def figures(*, on: On) -> Iterator[Curve]:
+def figures(**settings: Any) -> Iterator[Curve]:
     """Accuracy against density, inside each domain and on each transfer."""
-    domains = tuple(DOMAINS[on])
-    for domain in domains:
-        dense = {"figure": "dense", "domain": domain}
-        yield Curve(where={"figure": "3", "domain": domain}, baseline=dense, title=f"Own tickets: {domain}")
-    for source, target in pairs_of(domains, domains):
-        pair, dense = f"{source} to {target}", {"figure": "dense", "domain": target}
-        yield Curve(where={"figure": "4", "pair": pair}, baseline=dense, title=f"Carried masks: {pair}")
+    yield from _shift_tables.curves(_plan(**settings), "Own tickets", "Carried masks")
 
 
-def tables(*, on: On, rounds: int, transfer: tuple[int, ...], parts: tuple[str, ...]) -> Iterator[Pivot]:
+def tables(*, on: On, **settings: Any) -> Iterator[Pivot]:
     """Leads over spans of rounds, where they begin, and what the parts measured."""
-    yield from _shift_tables.leads(range(1, rounds + 1), _rows.within(transfer, rounds))
-    if "controls" in parts:
-        yield from _shift_tables.controls()
-    if "few" in parts:
-        yield from _shift_tables.few_labels()
-    if "outcomes" in parts:
-        yield from _shift_tables.outcomes()
-        if on != "weather":
-            where, over = {"probe": "corruption error"}, ("seed",)
-            title = "Mean corruption error (1: as the dense network)"
-            yield Pivot(
-                of="mce",
-                lines="round",
-                columns="domain",
-                where=where,
-                over=over,
-                beside=(),
-                verdicts="hide",
-                title=title,
-            )
-    if "masks" in parts:
-        yield from _shift_tables.masks()
-    if "shift" in parts:
-        pairs = len(pairs_of(tuple(DOMAINS[on]), tuple(DOMAINS[on])))
-        yield from _shift_tables.distances("", ("proxy_a_distance", "mmd2"), pairs=pairs)
+    plan = _plan(on, **settings)
+    yield from _shift_tables.whole(plan)
+    if plan.has("outcomes") and on != "weather":
+        title = "Mean corruption error (1: as the dense network)"
+        where: Any = {"where": {"probe": "corruption error"}, "over": ("seed",), **_shift_tables.SHOWN}
+        yield Pivot(of="mce", lines="round", columns="domain", title=title, **where)
+    if plan.has("shift"):
+        yield from _shift_tables.distances("", DISTANCES, pairs=len(plan.pairs))

@@ -21,9 +21,8 @@ from tombola import Claim, Curve, Goal, Pivot, Recipe, Refused, defer, row
 from tombola.archs.textcnn import TextCnn
 from tombola.probes.detection import detection
 from tombola.probes.tokens_left import tokens_left
-from tombola.studies import _shift, _shift_claims, _shift_tables
-from tombola.studies import _shift_rows as _rows
-from tombola.studies._shift_rows import pairs_of
+from tombola.studies import _shift, _shift_claims, _shift_rows, _shift_tables
+from tombola.studies._shift_plan import Pair, Plan, checked, pairs_of
 from tombola.studies._words import known
 from tombola.tasks.reviews import AmazonReviews, OwnTexts, Reviews
 from tombola.train.recipes import ReviewsCnn
@@ -58,7 +57,7 @@ class Corpus:
         return tuple(dict.fromkeys(domain for domain in order if domain in self.sources + self.targets))
 
     @property
-    def pairs(self) -> list[tuple[str, str]]:
+    def pairs(self) -> tuple[Pair, ...]:
         """Every source with every other domain as its target."""
         return pairs_of(self.sources, self.targets)
 
@@ -145,141 +144,98 @@ def goals(
 
     Controls and few labels are of the sources in `controlled`, the first one unless told.
     """
-    corpus = _corpus(on, id, group, sources, targets)
-    known("parts", parts, _shift.PARTS)
-    known("controlled", controlled, corpus.sources)
-    domains, pairs, at = corpus.domains, corpus.pairs, _rows.within(transfer, rounds)
-    some = tuple(number for number in _shift.CONTROLLED if number in at)
-    benches = [Reviewed(seed, rounds, domains[0], corpus, net) for seed in seeds]
-    own = [pair for pair in pairs if pair[0] in (controlled or corpus.sources[:1])]
+    corpus, plan = _plan(on, id, group, sources, targets, rounds, transfer, parts, controlled)
+    benches = [Reviewed(seed, rounds, plan.domains[0], corpus, net) for seed in seeds]
+    yield from _shift_rows.whole(benches, plan)
     for bench in benches:
-        yield from _rows.chains(bench, domains)
-        yield from _rows.transfers(bench, pairs, at)
-    yield from _rows.over_seeds(benches, domains, pairs, at)
-    for bench in benches:
-        if "controls" in parts:
-            yield from _rows.controls(bench, own, some)
-        if "few" in parts:
-            yield from _rows.few_labels(bench, own, _shift.FEW, some[:1])
-        if "outcomes" in parts:
-            yield from _rows.tested(bench, domains, pairs, some)
-            yield from _outside(bench, pairs, some)
-        if "masks" in parts:
-            yield from _rows.in_common(bench, domains, at)
-            yield from _left(bench, domains, pairs, some)
-    if "outcomes" in parts:
-        yield from _rows.unlike(benches, domains, some)
-    if "shift" in parts:
+        if plan.has("outcomes"):
+            yield from _outside(bench, plan)
+        if plan.has("masks"):
+            yield from _left(bench, plan)
+    if plan.has("shift"):
         for vocabulary in VOCABULARIES if on != "own" else VOCABULARIES[-1:]:
             bench = dataclasses.replace(benches[0], vocabulary=vocabulary)
-            yield from _rows.apart(bench, domains, vocabulary=vocabulary)
-        yield from _rows.related(benches, pairs, at, DISTANCES)
+            yield from _shift_rows.apart(bench, plan.domains, vocabulary=vocabulary)
+        yield from _shift_rows.related(benches, plan.pairs, plan.carried, DISTANCES)
 
 
-def _outside(bench: Reviewed, pairs: list[tuple[str, str]], rounds: tuple[int, ...]) -> Iterator[Goal]:
+def _plan(
+    on: On,
+    id: str,
+    group: str,
+    sources: tuple[str, ...],
+    targets: tuple[str, ...],
+    rounds: int,
+    transfer: tuple[int, ...],
+    parts: tuple[str, ...],
+    controlled: tuple[str, ...],
+    **_: Any,
+) -> tuple[Corpus, Plan]:
+    """Whose reviews, and what is done with them; the paper's domains have the same two classes."""
+    corpus = _corpus(on, id, group, sources, targets)
+    known("controlled", controlled, corpus.sources)
+    own = tuple(pair for pair in corpus.pairs if pair[0] in (controlled or corpus.sources[:1]))
+    at = checked(transfer, rounds, parts)
+    return corpus, Plan(corpus.domains, corpus.pairs, rounds, at, parts, controlled=own, alike=corpus.pairs)
+
+
+def _outside(bench: Reviewed, plan: Plan) -> Iterator[Goal]:
     """Whether a network tells its own domain from another one."""
-    for source, target in pairs:
-        for number in (0, *rounds):
+    for source, target in plan.pairs:
+        for number in (0, *plan.some):
             trained = bench.end("TICKET-RESET", "", source, number)
             found = defer(detection, trained=trained, outside=bench.task(target))
             labels = {"source": source, "target": target, "round": number, "seed": bench.seed}
             yield row(found, probe="detection", **labels)
 
 
-def _left(
-    bench: Reviewed, domains: tuple[str, ...], pairs: list[tuple[str, str]], rounds: tuple[int, ...]
-) -> Iterator[Goal]:
+def _left(bench: Reviewed, plan: Plan) -> Iterator[Goal]:
     """How much of the embedding of each domain's words is left, of the source's own and of the target's."""
-    for source, target in [*((domain, domain) for domain in domains), *pairs]:
-        for number in rounds:
+    for source, target in [*((domain, domain) for domain in plan.domains), *plan.pairs]:
+        for number in plan.some:
             found = defer(tokens_left, ticket=bench.chain(source)[number], task=bench.task(target))
             labels = {"source": source, "target": target, "round": number, "seed": bench.seed}
             yield row(found, probe="tokens left", words="own" if source == target else "another's", **labels)
 
 
-def claims(
-    *,
-    on: On,
-    id: str,
-    group: str,
-    sources: tuple[str, ...],
-    targets: tuple[str, ...],
-    rounds: int,
-    transfer: tuple[int, ...],
-    seeds: tuple[int, ...],
-    parts: tuple[str, ...],
-    controlled: tuple[str, ...],
-) -> Iterator[Claim]:
+def claims(*, seeds: tuple[int, ...], **settings: Any) -> Iterator[Claim]:
     """R1 to R13 as far as their domains are there, and what the paper's controls should have been."""
-    corpus, at = _corpus(on, id, group, sources, targets), _rows.within(transfer, rounds)
-    said = _said(corpus, at, parts, controlled or corpus.sources[:1], seeds=len(seeds))
-    yield from _shift_claims.reached(said, range(1, rounds + 1), at)
+    corpus, plan = _plan(**settings)
+    said = _of_own(corpus, seeds=len(seeds)) if corpus.on == "own" else _of_paper(corpus, plan, seeds=len(seeds))
+    yield from _shift_claims.whole(said, plan, _shift.CARRIED + _shift.AT_TARGET, seeds=len(seeds))
 
 
-def _said(
-    corpus: Corpus, at: tuple[int, ...], parts: tuple[str, ...], controlled: tuple[str, ...], *, seeds: int
-) -> Iterator[Claim]:
-    """All claims, whether or not the rounds reach so far."""
+def _of_own(corpus: Corpus, *, seeds: int) -> Iterator[Claim]:
+    """What the paper says of its domains at large."""
+    yield from _shift_claims.inside(corpus.domains, corpus.domains, seeds=seeds)
+    yield from _shift_claims.of_others(corpus.sources)
+
+
+def _of_paper(corpus: Corpus, plan: Plan, *, seeds: int) -> Iterator[Claim]:
+    """What it says of each."""
     domains = corpus.domains
-    if corpus.on == "own":
-        yield from _shift_claims.inside(domains, domains, seeds=seeds)
-        yield from _shift_claims.of_others(corpus.sources)
-    else:
-        books, electronics, _, cds, home = DOMAINS[corpus.on]
-        winners = [domain for domain in (books, electronics, home) if domain in domains]
-        yield from _shift_claims.inside(domains, winners, seeds=seeds)
-        if "outcomes" in parts and cds in domains:
-            yield _shift_claims.worst(cds, domains)
-        yield from _shift_claims.carried(corpus.sources, books=books, electronics=electronics, cds=cds)
-        if "shift" in parts and {electronics, home, cds} <= set(domains):
-            yield from _shift_claims.nearest(domains, (electronics, home), (cds, home))
-    if seeds > 1:
-        yield _shift_claims.changes()
-    some = [number for number in _shift.CONTROLLED if number in at]
-    own = [one for one in corpus.sources if one in controlled]
-    if "controls" in parts:
-        yield from _shift_claims.against_controls(own, _shift.CARRIED + _shift.AT_TARGET, some)
-    if "few" in parts:
-        yield from _shift_claims.with_few(own, _shift.FEW, some[:1])
+    books, electronics, _, cds, home = DOMAINS[corpus.on]
+    winners = [domain for domain in (books, electronics, home) if domain in domains]
+    yield from _shift_claims.inside(domains, winners, seeds=seeds)
+    if plan.has("outcomes") and cds in domains:
+        yield _shift_claims.worst(cds, domains)
+    yield from _shift_claims.carried(corpus.sources, books=books, electronics=electronics, cds=cds)
+    if plan.has("shift") and {electronics, home, cds} <= set(domains):
+        yield from _shift_claims.nearest(domains, (electronics, home), (cds, home))
 
 
-def figures(*, on: On, id: str, group: str, sources: tuple[str, ...], targets: tuple[str, ...]) -> Iterator[Curve]:
+def figures(**settings: Any) -> Iterator[Curve]:
     """Figures 3 and 4: accuracy against density."""
-    corpus = _corpus(on, id, group, sources, targets)
-    for domain in corpus.domains:
-        dense = {"figure": "dense", "domain": domain}
-        yield Curve(where={"figure": "3", "domain": domain}, baseline=dense, title=f"Figure 3: {domain}")
-    for source, target in corpus.pairs:
-        pair, dense = f"{source} to {target}", {"figure": "dense", "domain": target}
-        yield Curve(where={"figure": "4", "pair": pair}, baseline=dense, title=f"Figure 4: {pair}")
+    yield from _shift_tables.curves(_plan(**settings)[1], "Figure 3", "Figure 4")
 
 
-def tables(
-    *,
-    on: On,
-    id: str,
-    group: str,
-    sources: tuple[str, ...],
-    targets: tuple[str, ...],
-    rounds: int,
-    transfer: tuple[int, ...],
-    parts: tuple[str, ...],
-) -> Iterator[Pivot]:
+def tables(**settings: Any) -> Iterator[Pivot]:
     """Leads over spans of rounds, where they begin, and what the parts measured."""
-    yield from _shift_tables.leads(range(1, rounds + 1), _rows.within(transfer, rounds))
-    if "controls" in parts:
-        yield from _shift_tables.controls()
-    if "few" in parts:
-        yield from _shift_tables.few_labels()
-    if "outcomes" in parts:
-        yield from _shift_tables.outcomes()
-    if "masks" in parts:
-        yield from _shift_tables.masks()
-        left: Any = {"lines": "round", "columns": "words", "verdicts": "hide", "beside": ()}
-        where = {"probe": "tokens left"}
-        yield Pivot(
-            of="tokens_alive_seen", where=where, title="Share of a domain's subwords with a living vector", **left
-        )
-    if "shift" in parts:
-        pairs = len(_corpus(on, id, group, sources, targets).pairs)
-        yield from _shift_tables.distances("vocabulary", DISTANCES, pairs=pairs)
+    _, plan = _plan(**settings)
+    yield from _shift_tables.whole(plan)
+    if plan.has("masks"):
+        title = "Share of a domain's subwords with a living vector"
+        where: Any = {"where": {"probe": "tokens left"}, **_shift_tables.SHOWN}
+        yield Pivot(of="tokens_alive_seen", lines="round", columns="words", title=title, **where)
+    if plan.has("shift"):
+        yield from _shift_tables.distances("vocabulary", DISTANCES, pairs=len(plan.pairs))

@@ -90,3 +90,8 @@ def _plugins(function: Step) -> dict[str, type]:
 def _wanted(function: Step) -> dict[str, tuple[type[Artifact], ...]]:
     """The parameters of a step that take artifacts of certain kinds; they may also take plain values or none."""
     return {name: kinds for name, (kinds, _) in kinds_of(function.hints).items()}
+
+
+def kind_of(one: object) -> type:
+    """The type of a value, or of what a call that has not happened will give."""
+    return one.function.result if isinstance(one, Deferred) else type(one)

@@ -16,11 +16,12 @@ def entries() -> list[Entry]:
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name == "goals":
                 title = (ast.get_docstring(tree) or path.stem).splitlines()[0]
-                found.append(Entry("study", path.stem, f"{SHIPPED}.{path.stem}", title, tuple(_settings(node.args))))
+                found.append(Entry("study", path.stem, f"{SHIPPED}.{path.stem}", title, tuple(settings(node.args))))
     return found
 
 
-def _settings(said: ast.arguments) -> list[tuple[str, str]]:
+def settings(said: ast.arguments) -> list[tuple[str, str]]:
+    """The names of a function's arguments, and the sources of their defaults; "" for those that have none."""
     words = [*said.posonlyargs, *said.args]
     lacking = [None] * (len(words) - len(said.defaults))
     pairs = [*zip(words, [*lacking, *said.defaults], strict=True), *zip(said.kwonlyargs, said.kw_defaults, strict=True)]

@@ -28,15 +28,15 @@ def _shared(header: Mapping[str, Any], task: Task, recipe: Recipe, **others: Any
 
 
 def _many(jobs: Sequence[Mapping[str, Any]], contexts: Sequence[Context]) -> Iterator[Made]:
-    def begin(job: Mapping[str, Any], context: Context) -> tuple[Run, int]:
-        return _begin(**{"seeds": Seeds(), **job}, context=context)
-
-    starts = [functools.partial(begin, job, context) for job, context in zip(jobs, contexts, strict=True)]
+    starts = [
+        functools.partial(begin, **{"seeds": Seeds(), **job}, context=context)
+        for job, context in zip(jobs, contexts, strict=True)
+    ]
     for index, run, found in fleet.train_all(starts, contexts[0].machine):
         if isinstance(found, Exception):
             yield index, found
         else:
-            yield index, _ended(run, found)
+            yield index, ended(run, found)
 
 
 @step("train", prepare=_in_steps, together=Together(_shared, _many))
@@ -57,16 +57,21 @@ def train(
         Refused: If ticket, task and recipe do not belong together, or the trainings of a list.
         Failed: If the loss is no longer finite; what was good is kept, and the message says where.
     """
-    run, end = _begin(ticket, task, recipe, seeds, context)
-    return _ended(run, fleet.to_step(run, end))
+    run, end = begin(ticket, task, recipe, seeds, context)
+    return ended(run, fleet.to_step(run, end))
 
 
-def _begin(ticket: Ticket, task: Task, recipe: Recipe, seeds: Seeds, context: Context) -> tuple[Run, int]:
+def begin(ticket: Ticket, task: Task, recipe: Recipe, seeds: Seeds, context: Context) -> tuple[Run, int]:
+    """A training before its first step, and the step to which it goes.
+
+    Raises:
+        Refused: If ticket, task and recipe do not belong together.
+    """
     check(ticket, task, recipe)
     return Run(ticket, task, recipe, seeds, context), int(recipe.steps)
 
 
-def _ended(run: Run, weights: Mapping[str, Tensor]) -> Trained:
+def ended(run: Run, weights: Mapping[str, Tensor]) -> Trained:
     """The result of a training: its weights are scored, and what was checked and counted is put beside them."""
     ticket, task, recipe, context = run.ticket, run.task, run.recipe, run.context
     run.net.load_state_dict(weights)

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,8 @@ class Run:
         self.good: Parts | None = None
         self.audits = 0
         self.dropouts = dropouts(self.net)
+        self.aside: Callable[[], Tensor] | None = None
+        """What is added to the loss of every batch; curves and results are of the loss itself."""
         self.equip()
         self.rewiring = self._rewiring() if changes else None
 
@@ -62,8 +64,8 @@ class Run:
 
     @property
     def alone(self) -> bool:
-        """Whether its steps are no program of fixed tensors: masks that change, texts of any length, noise."""
-        return self.rewiring is not None or bool(self.ticket.io.tokens or self.dropouts)
+        """Whether its steps are no program of fixed tensors: masks that change, texts of any length, noise, more."""
+        return self.rewiring is not None or self.aside is not None or bool(self.ticket.io.tokens or self.dropouts)
 
     def equip(self) -> None:
         """Compile what the machine says is compiled, and lay the optimiser's tensors out for its kernels."""
@@ -85,7 +87,7 @@ class Run:
             stir(self.dropouts, self.seeds, step)
             loss = self.loss(inputs, targets)
             optimizer.zero_grad()
-            loss.backward()
+            (loss if self.aside is None else loss + self.aside()).backward()
             self.update(step)
             losses.append(loss.detach())
         return losses

@@ -13,7 +13,7 @@ class List(Shared):
     """List the plug-ins there are: networks, data sets, criteria, scopes, moves, recipes, ...; and the studies."""
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = ""
-    """arch, task, criterion, scope, move, recipe, study, ...; all of them if not given."""
+    """arch, task, criterion, scope, move, recipe, probe, study, ...; all of them if not given."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

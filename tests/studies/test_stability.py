@@ -1,0 +1,198 @@
+"""The studies of stability: what they run, that claims find their rows, and a run from end to end."""
+
+import collections
+from typing import Any
+
+import pytest
+
+from tests.studies.pretence import claimed, done
+from tombola.archs.resnet import ResNet
+from tombola.core.errors import Refused
+from tombola.report.curves import drawn
+from tombola.report.findings import Findings
+from tombola.report.judge import judge
+from tombola.report.match import rows_of
+from tombola.studies import stability_conv4, stability_lenet, stability_resnet20
+from tombola.studies._stability import Bench
+from tombola.study.graph import graph_of
+from tombola.study.module import open_study
+from tombola.train.optimizers import Sgd
+from tombola.train.recipes import ResNet20
+
+SMALL = "stability_lenet(size=small, rounds=4, seeds=(0, 1))"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("stability_lenet(seeds=(0, 1))", SMALL, "stability_lenet(arms=('IMP', 'reinit'))"),
+        *("stability_resnet20(seeds=(0, 1))", "stability_resnet20(size=full, seeds=(0, 1))"),
+        *("stability_conv4(seeds=(0, 1))", "stability_conv4(size=full, seeds=(0, 1))"),
+        *("stability_resnet20(seeds=(0, 1), rounds=5)", "stability_resnet20(seeds=(0, 1), regimes=('1024',))"),
+    ],
+)
+def test_every_claim_finds_its_rows(text: str):
+    for claim, test, where, found in claimed(text):
+        runs = {row.labels.get(test.by[0]) for row in found}
+        assert len(runs) > 1 and None not in runs, (claim.sentence, where)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("stability_lenet(parts=())", "stability_lenet(arms=('IMP',), parts=('barriers',))"),
+        *("stability_conv4(parts=())", "stability_conv4(regimes=('unstable',))"),
+        *("stability_resnet20(parts=())", "stability_resnet20(size=full, parts=('twins',), regimes=('128',))"),
+    ],
+)
+def test_parts_that_are_not_asked_for_are_not_claimed(text: str):
+    for claim, _, where, found in claimed(text):
+        assert found, (claim.sentence, where)
+
+
+@pytest.mark.parametrize(
+    "text", [SMALL, "stability_resnet20(rounds=5)", "stability_resnet20(size=full, rounds=5)", "stability_conv4"]
+)
+def test_no_row_stands_twice(text: str):
+    rows = [tuple(sorted((n, str(v)) for n, v in goal.labels.items())) for goal in open_study(text).goals()]
+    assert len(set(rows)) == len(rows)
+
+
+def test_what_resnet20_runs():
+    kinds = collections.Counter(
+        key.partition(":")[0] for key in graph_of(open_study("stability_resnet20").goals()).calls
+    )
+    # Three regimes of 18 rounds with their reinit, and four twins.
+    # LR rewinding of the first regime begins with the dense network of IMP.
+    assert kinds["train"] == 3 * (3 * (18 + 18 + 4) + 17) and kinds["instability"] == 3 * 3 * 4 * 2
+    assert kinds["barrier"] == 3 * 3 * 2 * 2 * (17 + 3)  # To the next round, and from the dense one to 5, 10 and 15.
+    full = open_study("stability_resnet20(size=full, seeds=(0,), parts=())")
+    repelled = collections.Counter(
+        str(goal.labels["regime"]) for goal in full.goals() if goal.of.function.name == "repel"
+    )
+    assert repelled == {"2048": 24, "128": 48}
+
+
+def test_what_conv4_runs():
+    kinds = collections.Counter(key.partition(":")[0] for key in graph_of(open_study("stability_conv4").goals()).calls)
+    assert kinds["train"] == 3 * 3 * (16 + 16 + 4) and kinds["repel"] == 3 * 2 * 15
+    full = {name: stability_conv4.bench("full", 3, 0, name) for name in stability_conv4.REGIMES}
+    recipes = {name: one.recipe.in_steps(one.task) for name, one in full.items()}
+    assert [(one.batch, one.steps) for one in recipes.values()] == [(128, 75 * 391), (16, 75 * 3125), (128, 75 * 391)]
+    assert [one.optimizer for one in recipes.values()] == [
+        Sgd(lr=0.01, momentum=0.9, decay=decay) for decay in (1e-5, 0.01, 0.01)
+    ]
+    small = stability_conv4.bench("small", 3, 0, "unstable")
+    recipe = small.recipe.in_steps(small.task)
+    assert recipe.steps == 20 * 625
+    assert [recipe.rate(step) for step in (9374, 9375, 10625)] == pytest.approx([0.01, 1e-3, 1e-4])
+
+
+def test_regimes_say_how_to_train():
+    def of(size: Any, regime: str) -> Bench:
+        return stability_resnet20.bench(size, 3, 0, regime)
+
+    short, large = (of("small", regime) for regime in ("128 short", "1024"))
+    steps = [one.recipe.in_steps(one.task) for one in (short, large)]
+    assert [one.steps for one in steps] == [250, 250] and [one.batch for one in steps] == [128, 1024]
+    assert [[one.rate(step) for step in (0, 159, 160, 210, 249)] for one in steps] == [
+        pytest.approx([0.1, 0.1, 0.01, 0.001, 0.001])
+    ] * 2
+    assert of("small", "128").recipe.in_steps(short.task).steps == 25 * 79
+    full = of("full", "2048 warm-up").recipe.in_steps(of("full", "2048").task)
+    assert (full.batch, full.steps, full.warmup, full.optimizer) == (2048, 85 * 25, 250, ResNet20().optimizer)
+    assert of("full", "512 undecayed").recipe.optimizer == Sgd(lr=0.1, momentum=0.9, decay=0.0)
+    assert large.arch == ResNet(depth=20, width=8, bn_affine="no") and of("full", "128").arch.width == 16
+    assert stability_resnet20.bench("full", 3, 0, "128", "yes").arch == ResNet(depth=20)
+    for wrong in ("small", "128 long", ""):
+        with pytest.raises(Refused, match="Write a batch size"):
+            of("small", wrong)
+
+
+def test_what_it_runs():
+    kinds = collections.Counter(key.partition(":")[0] for key in graph_of(open_study("stability_lenet").goals()).calls)
+    # 25 rounds of IMP and of reinit, of which the last ones of the repelled arms' first rounds are one; five twins.
+    assert kinds["train"] == 3 * (25 + 25 + 5)
+    assert kinds["repel"] == 3 * 3 * 24 - 3 * 1  # The first repelled round of both arms of IMP is the same.
+    assert kinds["barrier"] == 3 * 2 * (24 + 23)
+
+
+def bench() -> Bench:
+    return stability_lenet.bench("small", 4, 7)
+
+
+def test_whom_each_round_is_repelled_from():
+    one = bench()
+    plain, every, last, reinit = (one.ends(arm) for arm in (
+        "IMP", "IMP, repelled", "IMP, repelled from the last", "reinit, repelled"
+    ))  # fmt: skip
+    assert every[0] is not plain[0] and every[0].key == plain[0].key == last[0].key
+    for level in range(1, 5):
+        said = [ends[level].call.arguments for ends in (every, last, reinit)]
+        assert [len(one["others"]) for one in said] == [level, 1, level]
+        for arguments, ends in zip(said, (every, last, reinit), strict=True):
+            known = [end.key for end in ends[:level]]
+            assert [other.key for other in arguments["others"]] == known[-len(arguments["others"]) :]
+        cut = said[0]["ticket"].call.arguments
+        assert cut["trained"].key == every[level - 1].key and cut["keep"] == 0.8
+        # Reinit has the masks of plain IMP.
+        carried = said[2]["ticket"].call.arguments
+        assert carried["ticket"].key == plain[level].call.arguments["ticket"].key and carried["by"].seed == 7
+
+
+def test_ordinary_pruning_keeps_trained_weights():
+    plain, ordinary = (bench().ends(arm) for arm in ("IMP", "LR rewinding"))
+    assert ordinary[0].key == plain[0].key and ordinary[1].key != plain[1].key
+    cuts = [ends[2].call.arguments["ticket"].call.arguments for ends in (plain, ordinary)]
+    assert "restart" not in cuts[0] and cuts[1]["restart"] == "rate"
+    assert cuts[1]["trained"].key == ordinary[1].key
+
+
+def test_attraction_is_the_other_sign():
+    said = [bench().ends(f"IMP, {arm}")[2].call for arm in ("repelled", "attracted")]
+    assert "strength" not in said[0].arguments and said[1].arguments["strength"] == -1.0  # 2 is the default.
+
+
+def test_twins_differ_in_their_noise_alone():
+    one = bench()
+    end, twin = one.ends("IMP")[2], one.twin(one.ends("IMP")[2])
+    here, there = end.call.arguments, twin.call.arguments
+    assert here["ticket"].key == there["ticket"].key and here["recipe"] == there["recipe"]
+    streams = [[said["seeds"].stream(name) for name in ("init", "data", "augment")] for said in (here, there)]
+    assert streams == [[7, 7, 7], [7, 1007, 1007]]
+    away = one.ends("IMP, repelled")[2]
+    other = one.twin(away).call
+    assert [x.key for x in other.arguments["others"]] == [x.key for x in away.call.arguments["others"]]
+    assert other.function == "repel" and other.arguments["seeds"].stream("data") == 1007
+
+
+def test_finished_trainings_of_the_first_study_are_those_of_this_one():
+    keys = [set(graph_of(open_study(text).goals()).calls) for text in ("stability_lenet", "lenet_mnist")]
+    trained = {key for key in keys[1] if key.startswith(("train:", "carry:", "cut:"))}
+    assert trained and trained <= keys[0]
+
+
+def test_words_that_mean_nothing():
+    for text, message in (
+        ("stability_lenet(arms=('imp',))", "arms: there is no 'imp'"),
+        ("stability_lenet(parts=('barrier',))", "parts: there is no 'barrier'"),
+        ("stability_conv4(regimes=('stable',))", "regimes: there is no 'stable'"),
+    ):
+        with pytest.raises(Refused, match=message):
+            open_study(text).goals()
+
+
+@pytest.mark.slow
+def test_a_whole_study_of_digits():
+    study = open_study("stability_lenet(size=small, rounds=3, seeds=(0, 1))")
+    rows = done(study)
+    found = Findings(title="", question="", study="", command="", rows=tuple(rows), claims=study.declared("claims"))
+    assert {one.outcome for one in judge(found)} <= {"confirmed", "undecided", "contradicted"}
+    for pivot in study.declared("tables"):
+        assert [row for row in rows_of(rows, pivot.where) if pivot.of in row.numbers and pivot.lines in row.labels]
+    for curve in study.declared("figures"):
+        assert drawn(found, curve).points, curve.title
+    region = {row.labels["arm"]: row.numbers for row in rows if row.labels.get("probe") == "distance"}
+    assert region["IMP"]["angle_mean"] < 0.2 < 0.7 < region["IMP, repelled"]["angle_mean"]
+    last = region["IMP, repelled from the last"]
+    assert last["angle_second_mean"] < 0.5 < 0.8 < last["angle_next_mean"]

@@ -1,0 +1,218 @@
+"""How much worse networks are on the straight line between two trained ones than at its ends."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tombola.checks import check_word
+from tombola.core.errors import Refused
+from tombola.core.measurement import Measurement
+from tombola.core.seeds import Seeds
+from tombola.core.task import Split, Task
+from tombola.probes.held import held
+from tombola.probes.line import WEIGHTS, Line, Weights
+from tombola.probes.paired import check_two
+from tombola.probes.predictions import typed
+from tombola.probes.renewal import STATS, Stats, renewal
+from tombola.study.step import Context, step
+from tombola.train.device import device_clock, threads
+from tombola.train.examples import Examples
+from tombola.train.flops import flops
+from tombola.train.trained import Trained
+
+FEWEST = 3
+MIDDLE = 0.5
+
+
+def in_order(**given: Any) -> dict[str, Any]:
+    """The arguments, looked at as soon as they are given: calls may be made much later."""
+    check_word("stats", given["stats"], STATS)
+    check_word("weights", given["weights"], WEIGHTS)
+    if isinstance(given["splits"], str):
+        given["splits"] = (given["splits"],)
+    for split in given["splits"]:
+        check_word("splits", split, get_args(Split))
+    if not given["splits"] or len(set(given["splits"])) < len(given["splits"]):
+        raise Refused(f"barrier: splits={given['splits']!r}. Name one or more of {', '.join(get_args(Split))}, once.")
+    if not isinstance(given["points"], int) or given["points"] < FEWEST:
+        raise Refused(f"barrier: {given['points']} points. Its ends and one between them are {FEWEST}; 30 are usual.")
+    for name in ("beyond", "examples", "gathered"):
+        if given[name] < 0:
+            raise Refused(f"barrier: {name} is {given[name]}. It is 0 or more.")
+    return given
+
+
+@step("barrier", prepare=in_order)
+def barrier(
+    a: Trained,
+    b: Trained,
+    task: Task | None = None,
+    points: int = 30,
+    stats: Stats = "",
+    weights: Weights = "own",
+    splits: tuple[Split, ...] = ("train", "test"),
+    examples: int = 10_000,
+    gathered: int = 2000,
+    beyond: float = 0.0,
+    *,
+    context: Context = Context(),
+) -> Measurement:
+    """The error barrier between two trained networks: how far the error rises on the straight line between them.
+
+    With E(t) the error of (1 - t) a + t b, in percentage points, and its mean at the two ends:
+
+    - `test_error_barrier_points` is the highest E less that mean (Frankle et al. 2020, section 2). It is half the
+      difference of the ends where the line between them rises evenly, and never below that.
+    - `test_error_above_line_points` is the largest height of E over the straight line between E(0) and E(1)
+      (Entezari et al. 2022, definition 2.1): 0 where it rises evenly.
+    - `test_error_midpoint_points` is E(1/2) less that mean, which is what their released code computes.
+
+    `..._loss_...` are the same of the loss, and so for each of the splits. `test_error_barrier_at` is the t of the
+    highest error, and `test_error_barrier_points_error` the standard error of the barrier over examples, taken example
+    by example with that t held fixed. The table `curve` has every point.
+
+    Args:
+        task: That of a's training unless told; both were trained on it, or it is named.
+        points: How many, evenly spaced, both ends among them; the middle is asked too where it is none of them.
+        stats: What becomes of the running statistics of batch norm between the ends. "interpolate" blends them like
+            weights: the network on the line then has statistics that are not its own. "recompute" gathers them anew at
+            each point, the ends too (as after weight averaging, Izmailov et al. 2018). "batch": those of each batch of
+            2,000 that is asked. "repair" gathers them anew, and sets mean and deviation of the units of all other
+            layers between those at the ends (Jordan et al. 2022). A network with such statistics is refused unless this
+            is said; one without has "" or "repair".
+        weights: "own": each end as it was trained. "shared": both only with the weights that live in both masks, as
+            Evci et al. 2022 have it.
+        splits: Which examples, not augmented; "train" and "validation" are those of a's recipe.
+        examples: At most so many of each split, always the same ones; 0: all.
+        gathered: For "recompute" and "repair": at least so many training examples, augmented and in batches as in a's
+            training, the same ones at all points; 0: a whole epoch.
+        beyond: How far past the ends the curve goes on, in lengths of the line; barriers are of what lies between.
+
+    Raises:
+        Refused: If the two differ in architecture, interface, task or held-out examples, there are too few points, or
+            extrapolation makes a variance negative.
+        Failed: If a network has values that are not finite.
+
+    Example:
+        >>> from tombola.archs.mlp import Mlp
+        >>> from tombola.find import draw
+        >>> from tombola.tasks.digits import Digits
+        >>> from tombola.train.loop import train
+        >>> from tombola.train.recipe import Recipe
+        >>> recipe = Recipe(steps=20, batch=60)
+        >>> one, other = (train(draw(Mlp(hidden=(8,)), Digits(), recipe, Seeds(s)), Digits(), recipe) for s in (0, 1))
+        >>> barrier(one, one, points=3).numbers()["test_error_barrier_points"]
+        0.0
+        >>> barrier(one, other, points=3).numbers()["test_error_barrier_points"] > 5
+        True
+    """
+    task = check_two("barrier", a, b, task, splits)
+    line = Line(a, b, context.machine, weights=weights)
+    device = torch.device(context.machine.device)
+    places = set(spaced(points, beyond))
+    order = sorted({MIDDLE, *places})
+    found: dict[str, list[tuple[float, np.ndarray]]] = {}
+    started, asked = device_clock(device), 0
+    with threads(context.machine), torch.no_grad():
+        renew = renewal(line, stats, _inputs(a, task, gathered, device))
+        data = {split: held("barrier", a, task, split, examples, device) for split in splits}
+        for t in order:
+            line.go(t)
+            renew(t)
+            for split, batches in data.items():
+                score = _score(line, task, batches())
+                found.setdefault(split, []).append(score)
+                asked += len(score[1])
+    context.meter.device_seconds = device_clock(device) - started
+    context.meter.flops = flops(a.ticket.arch, a.ticket.io, a.mask).forward_dense * asked
+    told: dict[str, float] = {"points": points}
+    for split, scores in found.items():
+        told |= _heights(split, order, scores, places)
+    lines = (
+        {"t": t, **{k: v for split in splits for k, v in _at(split, found[split][place]).items()}}
+        for place, t in enumerate(order)
+        if t in places
+    )
+    return Measurement(told, tables={"curve": tuple(lines)})
+
+
+def spaced(points: int, beyond: float) -> list[float]:
+    """Evenly spaced points from 0 to 1, and as far beyond both as there is room for whole steps.
+
+    Example:
+        >>> spaced(3, 0.0), spaced(3, 0.6)
+        ([0.0, 0.5, 1.0], [-0.5, 0.0, 0.5, 1.0, 1.5])
+    """
+    more = math.floor(beyond * (points - 1) + 1e-9)
+    return [place / (points - 1) for place in range(-more, points + more)]
+
+
+def _inputs(a: Trained, task: Task, gathered: int, device: torch.device) -> Callable[[], Iterable[Tensor]]:
+    """Training examples to gather statistics on: read once, unless they are all."""
+    examples, exact = Examples(task, a.recipe, Seeds(), device), next(iter(a.module().parameters())).dtype
+    batches = -(-gathered // a.recipe.batch)
+
+    def read() -> Iterator[Tensor]:
+        return (inputs.to(exact) for inputs, _ in examples.batches(batches, 0))
+
+    if not gathered:
+        return read
+    held: list[Tensor] = []
+
+    def once() -> list[Tensor]:
+        held.extend(() if held else read())
+        return held
+
+    return once
+
+
+def _score(line: Line, task: Task, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, np.ndarray]:
+    """Mean loss, and which examples are answered wrongly, at the point where the line is."""
+    losses: list[tuple[Tensor, int]] = []
+    wrong: list[Tensor] = []
+    for inputs, targets in batches:
+        outputs = line.net(typed(inputs, line.net))
+        losses.append((task.loss(outputs, targets), len(targets)))
+        wrong.append(task.wrong(outputs, targets))
+    total = sum(number for _, number in losses)
+    loss = sum(float(value) * number for value, number in losses) / total
+    return loss, torch.cat(wrong).cpu().numpy()
+
+
+def _at(split: str, score: tuple[float, np.ndarray]) -> Mapping[str, float]:
+    return {f"{split}_error": float(score[1].mean()), f"{split}_loss": score[0]}
+
+
+def _heights(
+    split: str, order: Sequence[float], scores: Sequence[tuple[float, np.ndarray]], places: set[float]
+) -> dict[str, float]:
+    """The barriers of one split: of the error in points, and of the loss."""
+    errors = [100 * float(wrong.mean()) for _, wrong in scores]
+    first, last, middle = (order.index(t) for t in (0.0, 1.0, MIDDLE))
+    inside = [place for place, t in enumerate(order) if t in places and 0 <= t <= 1]
+    told: dict[str, float] = {}
+    for name, unit, values in (("error", "_points", errors), ("loss", "", [loss for loss, _ in scores])):
+        start, end = values[first], values[last]
+        mean = (start + end) / 2
+        highest = max(inside, key=lambda place: values[place])
+        over = max(values[place] - ((1 - order[place]) * start + order[place] * end) for place in inside)
+        told[f"{split}_{name}_barrier{unit}"] = values[highest] - mean
+        if name == "error":
+            told[f"{split}_error_barrier_points_error"] = _noise(*(scores[p][1] for p in (highest, first, last)))
+        told[f"{split}_{name}_barrier_at"] = order[highest]
+        told[f"{split}_{name}_above_line{unit}"] = over
+        told[f"{split}_{name}_midpoint{unit}"] = values[middle] - mean
+    for who, place in (("a", first), ("middle", middle), ("b", last)):
+        told[f"{who}_{split}_accuracy"] = 1 - errors[place] / 100
+        told[f"{who}_{split}_loss"] = scores[place][0]
+    return {**told, f"{split}_examples": len(scores[0][1])}
+
+
+def _noise(highest: np.ndarray, first: np.ndarray, last: np.ndarray) -> float:
+    """The standard error of a height over examples, in points."""
+    each = highest.astype(float) - (first.astype(float) + last.astype(float)) / 2
+    return 100 * float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else 0.0

@@ -1,0 +1,63 @@
+"""Examples that many networks are asked: chosen by the name of their split, read once, not augmented."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tombola.core.errors import Refused
+from tombola.core.seeds import numbers
+from tombola.core.task import Split, Task
+from tombola.train.trained import Trained
+
+Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+AT_ONCE = 2000
+"""Examples that a network is asked together."""
+
+
+def held(what: str, a: Trained, task: Task, split: Split, most: int, device: torch.device) -> Batches:
+    """At most so many examples of a split, always the same ones, in memory; with 0 all, read again each time.
+
+    What is held out of the training data, the recipe of a network says.
+
+    Raises:
+        Refused: If the split is empty.
+    """
+
+    def read() -> Iterator[tuple[Tensor, Tensor]]:
+        return task.evaluation(split, size=AT_ONCE, holdout=a.recipe.holdout, device=device)
+
+    size = sum(len(targets) for _, targets in read())
+    if not size:
+        raise Refused(f"{what}: {task} has no example in its {split} part. Ask for others: splits=('test',).")
+    if not most:
+        return read
+    chosen = np.zeros(size, dtype=np.bool_)
+    chosen[numbers("held", split).permutation(size)[:most]] = True
+    kept: list[tuple[Tensor, Tensor]] = []
+    place = 0
+    for inputs, targets in read():
+        here = torch.from_numpy(chosen[place : place + len(targets)]).to(targets.device)
+        kept.append((inputs[here], targets[here]))
+        place += len(targets)
+    parts = list(_together(kept))
+    return lambda: parts
+
+
+def _together(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Neighbouring batches of inputs of one shape as one, as far as so many are asked together."""
+    waiting: list[tuple[Tensor, Tensor]] = []
+    for inputs, targets in batches:
+        alike = not waiting or waiting[0][0].shape[1:] == inputs.shape[1:]
+        if waiting and (not alike or sum(len(one) for _, one in waiting) + len(targets) > AT_ONCE):
+            yield _joined(waiting)
+            waiting = []
+        waiting.append((inputs, targets))
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    inputs, targets = zip(*batches, strict=True)
+    return torch.cat(inputs), torch.cat(targets)

@@ -1,0 +1,199 @@
+"""Why tickets win, ResNet-20 on CIFAR-10: Maene et al. 2021
+
+With small batches training is unstable, and pruning with a reset to the start finds no tickets; with large ones it is
+stable, and finds some. But a larger batch has fewer steps as well as less noise, and barriers were measured with
+running statistics that fit no network on the line. Here are the steps of the large batch with a small one, and barriers
+with statistics gathered anew, beside both. Batch norm has no scale and no shift to learn, as the paper is read here;
+affine=yes gives it both.
+
+A regime is a batch size, and what else is changed: "2048 warm-up" (ten epochs), "512 undecayed" (no weight decay), "128
+short" (as many steps as the largest batch has). size=small takes some hours on two cores, and may be stopped and gone
+on with: width 8, pictures of 16 x 16 pixels, 10,000 of them, 25 epochs, 17 rounds.
+
+tombola run stability_resnet20 --workers 2 && tombola report stability_resnet20
+tombola run "stability_resnet20(size=full)" && tombola report "stability_resnet20(size=full)"
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published, Recipe, Refused
+from tombola.archs.resnet import ResNet
+from tombola.studies import _stability, _stability_tables
+from tombola.studies._stability import KEEP, Bench
+from tombola.studies._words import known
+from tombola.tasks.cifar import Cifar10
+from tombola.train.recipes import ResNet20
+from tombola.train.schedules import StepDecay
+
+QUESTION = "Does stable training find tickets at initialisation, and is it the noise that decides?"
+Size = Literal["full", "small"]
+Affine = Literal["no", "yes"]
+WORDS = ("warm-up", "undecayed", "short")
+REGIMES = {"full": ("128", "512", "1024", "2048", "512 undecayed", "128 short"), "small": ("128", "1024", "128 short")}
+LARGEST = {"full": 2048, "small": 1024}
+ROUNDS = {"full": 24, "small": 17}
+TWINS = (0, 5, 10, 15)
+STATISTICS = ("interpolate", "recompute")
+EXTRA = {
+    "full": {"2048": ("IMP, repelled",), "128": ("LR rewinding", "IMP, attracted", "reinit, attracted")},
+    "small": {"128": ("LR rewinding",)},
+}
+"""Arms of some regimes alone: those of figure 3, and what the paper says that its tickets have no advantage over."""
+SOURCE = "Maene et al. 2021, ResNet-20, read off a plot"
+DENSE = {"128": 0.907, "512": 0.895, "1024": 0.885, "2048": 0.871}
+LEAD = {("1024", 10): 0.03, ("2048", 10): 0.03, ("2048", 15): 0.06}
+"""How far tickets are ahead of reinit at least, by regime and round."""
+SAME = 0.005
+UNSTABLE = 60.0
+"""Instability in points of training error where it is called so in the paper."""
+NEAR, FAR = 0.45, 0.85
+"""Mean angles between rounds where training is stable, and where it is not."""
+
+
+def bench(size: Size, rounds: int, seed: int, regime: str, affine: Affine = "no") -> Bench:
+    """One seed's search in one regime.
+
+    Raises:
+        Refused: If the regime is none.
+    """
+    batch, _, words = regime.partition(" ")
+    if not batch.isdigit() or any(word not in WORDS for word in words.split()):
+        raise Refused(f"regimes: '{regime}'. Write a batch size, and of {', '.join(WORDS)} what you like: '512 short'.")
+    if size == "full":
+        recipe: Recipe = ResNet20(batch=int(batch), evaluate="85ep")
+        task, width, examples = Cifar10(), 16, 10_000
+    else:
+        drops = StepDecay(at=("16ep", "21ep"))
+        optimizer = ResNet20().optimizer
+        given: Any = {"steps": "25ep", "batch": int(batch), "optimizer": optimizer, "schedule": drops}
+        recipe = Recipe(**given, validation=0.0, evaluate="25ep")
+        task, width, examples = Cifar10(size=16, crop=2, few=10_000), 8, 2000
+    if "undecayed" in words:
+        recipe = dataclasses.replace(recipe, optimizer=dataclasses.replace(recipe.optimizer, decay=0.0))  # type: ignore[call-arg]
+    if "warm-up" in words:
+        recipe = dataclasses.replace(recipe, warmup="10ep" if size == "full" else "3ep")
+    if "short" in words:
+        recipe = _shortened(recipe.in_steps(task), dataclasses.replace(recipe, batch=LARGEST[size]).in_steps(task))
+    arch = ResNet(depth=20, width=width, bn_affine=affine)
+    return Bench(arch, task, recipe, rounds, seed, STATISTICS, examples)
+
+
+def _shortened(recipe: Recipe, large: Recipe) -> Recipe:
+    """A recipe with the steps of that of a larger batch, and its drops at the same steps."""
+    schedule: Any = large.schedule
+    return dataclasses.replace(recipe, steps=large.steps, evaluate=large.steps, warmup=large.warmup, schedule=schedule)
+
+
+def goals(
+    *,
+    size: Size = "small",
+    regimes: tuple[str, ...] = (),
+    rounds: int = 0,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    affine: Affine = "no",
+    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers"),
+) -> Iterator[Goal]:
+    """Tickets and their reinit in each regime; twins, barriers, angles and weights."""
+    known("parts", parts, ("weights", "distances", "twins", "barriers"))
+    rounds = rounds or ROUNDS[size]
+    chosen = regimes or REGIMES[size]
+    benches = [(regime, bench(size, rounds, seed, regime, affine)) for seed in seeds for regime in chosen]
+    levels = [level for level in TWINS if level <= rounds]
+    yield from _stability.of_regimes(benches, EXTRA[size], parts, levels)
+
+
+def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...]) -> Iterator[Claim]:
+    """The numbers by which a reproduction is judged at full size; at any size, what large batches change."""
+    rounds, chosen = rounds or ROUNDS[size], regimes or REGIMES[size]
+    large = str(LARGEST[size])
+    if size == "full":
+        yield from _published(chosen, rounds, parts)
+    for level in (one for one in (5, 10, 15) if one <= rounds):
+        at = f"at {KEEP**level:.1%} of the weights"
+        if large in chosen:
+            ahead = Better(where=_row("IMP", large, level), than=_row("reinit", large, level))
+            yield Claim(f"E1: {at} tickets of batch {large} beat their reinit", tests=(ahead,), family="E1")
+        if {large, "128"} <= set(chosen):
+            ordinary = Better(where=_row("LR rewinding", "128", level), than=_row("IMP", large, level))
+            sentence = f"{at} LR rewinding with batch 128 beats tickets of batch {large}"
+            yield Claim(sentence, tests=(ordinary,), family="ordinary pruning")
+        for regime in (one for one in chosen if one.startswith("128")):
+            pair = _row("IMP", regime, level), _row("reinit", regime, level)
+            same = NotWorse(where=pair[1], than=pair[0], margin=SAME)
+            sentence = f"E1: {at} tickets of batch {regime} are no more than half a point ahead of their reinit"
+            yield Claim(sentence, tests=(same,), family="E1" if regime == "128" else "steps")
+        if "twins" in parts:
+            yield from _twins(chosen, large, level, at)
+    if "distances" in parts and {large, "128"} <= set(chosen):
+        where, than = ({"probe": "distance", "arm": "IMP", "regime": regime} for regime in (large, "128"))
+        near = Better(where=where, than=than, of="angle_mean", higher=False, clearance=0.05)
+        sentence = f"E4: rounds of batch {large} are closer together than those of batch 128"
+        yield Claim(sentence, tests=(near,), family="E4")
+    if "barriers" in parts and large in chosen:
+        yield from _basins(large, rounds)
+
+
+def _row(name: str, regime: str, level: int) -> dict[str, Any]:
+    return {"name": name, "regime": regime, "level": level}
+
+
+def _twins(chosen: Sequence[str], large: str, level: int, at: str) -> Iterator[Claim]:
+    """E2, and whether the number of steps does what the noise is said to do."""
+    how: Any = {"of": "train_error_barrier_points", "error": "train_error_barrier_points_error"}
+    for regime in chosen:
+        if regime not in (large, "128", "128 short") or level not in TWINS:
+            continue
+        where = {"probe": "instability", "regime": regime, "level": level, "stats": "interpolate"}
+        stable = regime == large
+        test = Beyond(where=where, value=_stability.STABLE, higher=not stable, **how)
+        sentence = f"{at} training with batch {regime} is {'stable' if stable else 'unstable'}"
+        family = "steps" if regime == "128 short" else "E2"
+        yield Claim(f"E2: {sentence}" if family == "E2" else sentence, tests=(test,), family=family)
+
+
+def _basins(large: str, rounds: int) -> Iterator[Claim]:
+    """E8, and how much of it is the statistics' doing."""
+    where: Any = {"probe": "barrier", "to": "next", "arm": "IMP", "regime": large, "level": 0}
+    of: Any = {"of": "train_error_barrier_points", "error": "train_error_barrier_points_error"}
+    first = Beyond(where={**where, "stats": "interpolate"}, value=5.0, **of)
+    yield Claim("E8: the first cut leaves the basin of the dense network", tests=(first,), family="E8")
+    for level in (one for one in (0, 10, 15) if one < rounds):
+        pair = ({**where, "level": level, "stats": stats} for stats in ("recompute", "interpolate"))
+        less = Better(**dict(zip(("where", "than"), pair, strict=True)), **of, higher=False, clearance=1.0)  # type: ignore[arg-type]
+        sentence = f"the barrier to the next round at {KEEP**level:.1%} is lower with statistics gathered anew"
+        yield Claim(sentence, tests=(less,), family="statistics")
+
+
+def _published(chosen: Sequence[str], rounds: int, parts: tuple[str, ...]) -> Iterator[Claim]:
+    for regime, value in DENSE.items():
+        if regime in chosen:
+            published = Published(value=value, source=SOURCE, reading=0.002)
+            test = Agrees(where=_row("IMP", regime, 0), published=published, margin=SAME)
+            yield Claim(f"the dense network of batch {regime} reaches {value:.1%}", tests=(test,), family="published")
+    for (regime, level), margin in LEAD.items():
+        if regime in chosen and level <= rounds:
+            ahead = Better(where=_row("IMP", regime, level), than=_row("reinit", regime, level), margin=margin)
+            lead = f"{100 * margin:.0f} points ahead of reinit"
+            yield Claim(f"E1: tickets of batch {regime} at {KEEP**level:.1%} are {lead}", tests=(ahead,), family="E1")
+    for regime, value, higher in (("128", FAR, True), ("2048", NEAR, False)):
+        if regime in chosen and "distances" in parts:
+            where = {"probe": "distance", "arm": "IMP", "regime": regime}
+            test = Beyond(where=where, of="angle_mean", value=value, higher=higher)
+            said = f"{'above' if higher else 'below'} {value}"
+            yield Claim(f"E4: the mean angle between rounds of batch {regime} is {said}", tests=(test,), family="E4")
+    if "128" in chosen and "twins" in parts and rounds >= 10:
+        where = {"probe": "instability", "regime": "128", "level": 10, "stats": "interpolate"}
+        test = Beyond(where=where, of="train_error_barrier_points", value=UNSTABLE)
+        yield Claim("E2: instability of batch 128 at 10.7% is above 60 points", tests=(test,), family="E2")
+
+
+def figures(*, size: Size, regimes: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Curve]:
+    """Accuracy against density by regime; instability, barriers and thresholds by round."""
+    yield from _stability_tables.figures(regimes or REGIMES[size], parts, STATISTICS)
+
+
+def tables(*, size: Size, regimes: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Pivot]:
+    """By regime, level by level."""
+    yield from _stability_tables.tables(regimes or REGIMES[size], parts, STATISTICS)
