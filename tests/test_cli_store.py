@@ -257,6 +257,19 @@ def test_rows_go_out_and_in(run: Run, made: list[str]):
     assert as_json["files"] == ["again/rows.csv", "again/rows.parquet", "again/rows.jsonl"]
 
 
+def test_what_open_steps_are_made_of_goes_along(run: Run, made: list[str]):
+    (behind,) = open_study("adds.py").goals()[-1].of.inputs
+    Store("runs")(behind.function, **behind.call.arguments)
+    told = run("export", "adds.py", "--out", "out", "--inputs")
+    assert told.code == 0 and told.out.splitlines()[1:] == [
+        "1 result that open steps are made of: out/inputs",
+        "1 row is not there yet: tombola run adds.py",
+    ]
+    assert run("import", "out", "--store", "other").out == "3 taken into other.\n"
+    assert len(run("export", "adds.py", "--out", "again", "--inputs", "--json").json["inputs"]) == 1
+    assert run("export", "adds.py(numbers=2)", "--out", "done", "--inputs", "--json").json["inputs"] == []
+
+
 def test_a_damaged_row_is_left_out_and_told(run: Run, made: list[str]):
     damage(made[1])
     told = run("export", "adds.py(numbers=2)", "--out", "out")

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from tests.study.toys import RUNS, Sum, add
-from tombola.core.errors import Failed, Refused
+from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.measurement import Measurement
 from tombola.core.plugin import plugin
 from tombola.study.audit import audit
 from tombola.study.deferred import Deferred, defer
-from tombola.study.exchange import Taken, export, take_in
+from tombola.study.exchange import Taken, export, export_inputs, take_in
 from tombola.study.goals import Goal, row
+from tombola.study.graph import graph_of
 from tombola.study.keeper import Keeper
 from tombola.study.record import digest, seal
 from tombola.study.settings import settings_of
@@ -199,6 +200,43 @@ def test_exported_rows_count_as_done_elsewhere(store: Store, tmp_path: pathlib.P
     for name in ("rows.csv", "rows.jsonl"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
     assert hows(list(take_in(tmp_path / "out", store))) == {"there": 3} and store.noted() == set()
+
+
+def test_a_study_that_was_stopped_goes_on_elsewhere(store: Store, tmp_path: pathlib.Path):
+    open_rows, out = goals(), tmp_path / "out"
+    begun = [row(one.of.call.arguments["of"], **one.labels | {"name": "begun"}) for one in open_rows]
+    graph = graph_of([*begun, *open_rows])
+    run(store, begun[:2])
+    export(graph.goals, store, out, study="s")
+    assert export_inputs(graph, Keeper(store.folder), out) == [one.of.key for one in begun[:2]]
+    bare, other = Store(tmp_path / "bare"), Store(tmp_path / "other")
+    list(take_in(out / "rows.jsonl", bare))
+    assert len(graph.needed(present=bare.present(), noted=bare.noted())) == 9
+    assert hows(list(take_in(out, other))) == {"taken": 4}
+    open_there = graph.needed(present=other.present(), noted=other.noted())
+    assert [key for key in open_there if key.startswith("toy_measure:")] == [one.of.key for one in open_rows]
+    assert len(open_there) == 3 + 2
+    before = list(RUNS)
+    for one in open_rows[:2]:
+        of = other.load(one.of.call.arguments["of"].key, Sum)
+        other(measure, **{**one.of.call.arguments, "of": of})
+    assert before == RUNS and len(graph.needed(present=other.present(), noted=other.noted())) == 3
+    assert [finding for finding in audit(Keeper(other.folder)) if finding.problems] == []
+    assert hows(list(take_in(out, other))) == {"there": 4}
+    run(other, [begun[2], open_rows[2]])
+    export(open_rows, other, tmp_path / "back", study="s")
+    list(take_in(tmp_path / "back", store))
+    for one in (store, other):  # In the first the last rows are numbers alone, and still they are not open.
+        assert export_inputs(graph, Keeper(one.folder), tmp_path / "done") == []
+    assert not (tmp_path / "done").exists()
+
+
+def test_damaged_inputs_are_not_handed_over(store: Store, tmp_path: pathlib.Path):
+    run(store, [row(goals()[0].of.call.arguments["of"])])
+    (blob, *_) = [path for path in store.folder.rglob("*") if path.suffix == ".safetensors"]
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    with pytest.raises(Damaged, match="does not match its checksum"):
+        export_inputs(graph_of(goals()), Keeper(store.folder), tmp_path / "out")
 
 
 def altered(record: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from tombola.core.errors import Failed, unknown
 from tombola.report.wording import duration, scaled
 from tombola.study.audit import Finding, audit, count
 from tombola.study.environment import alike, environment_of, in_words
-from tombola.study.exchange import export, take_in
+from tombola.study.exchange import INPUTS, export, export_inputs, take_in
+from tombola.study.graph import graph_of
 from tombola.study.keeper import Keeper
 from tombola.study.store import Store as Shelves
 from tombola.study.upkeep import Entry, entries, shared, sweep, totals
@@ -228,12 +229,18 @@ def _watched(findings: Iterator[Finding], total: int) -> Iterable[Finding]:
 def _export(asked: Export) -> int:
     from tombola.study.module import open_study
 
-    study = open_study(asked.study)
-    done = export(study.goals(), Keeper(asked.store), asked.out, study=study.text)
+    study, keeper = open_study(asked.study), Keeper(asked.store)
+    goals = study.goals()
+    done = export(goals, keeper, asked.out, study=study.text)
+    inputs = export_inputs(graph_of(goals), keeper, asked.out) if asked.inputs else []
     if asked.json:
-        print_json({**dataclasses.asdict(done), "out": str(asked.out), "files": [str(path) for path in done.files]})
+        told = {**dataclasses.asdict(done), "out": str(asked.out), "files": [str(path) for path in done.files]}
+        print_json({**told, "inputs": inputs})
         return 1 if done.damaged else 0
     PLAIN.print(f"{done.rows:,} rows written: {', '.join(map(str, done.files))}")
+    if inputs:
+        results = "1 result" if len(inputs) == 1 else f"{len(inputs):,} results"
+        PLAIN.print(f"{results} that open steps are made of: {asked.out / INPUTS}")
     if done.missing:
         rows = "1 row is" if len(done.missing) == 1 else f"{len(done.missing):,} rows are"
         PLAIN.print(f"{rows} not there yet: tombola run {quoted(asked.study)}")

@@ -6,6 +6,7 @@ A line of `rows.jsonl` is one row: the study, its labels, and the record of its 
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -17,12 +18,15 @@ from tombola.core.files import write_bytes
 from tombola.study.audit import faults
 from tombola.study.environment import alike, environment_of
 from tombola.study.goals import Goal
+from tombola.study.graph import Graph
 from tombola.study.keeper import KEY, Keeper, made_or_there
 from tombola.study.record import digest, read_record, same
 from tombola.study.settings import Plain, settings_of
 from tombola.study.store import Store
 
 LINES = "rows.jsonl"
+INPUTS = "inputs"
+"""The store beside exported rows, with what open steps are made of."""
 FIXED = frozenset({"study", "key", "call"})
 """Columns that every table has."""
 
@@ -86,6 +90,26 @@ def export(goals: Sequence[Goal], store: Store, folder: str | os.PathLike[str], 
     return Exported(len(table), files, tuple(missing), tuple(damaged))
 
 
+def export_inputs(graph: Graph, store: Keeper, folder: str | os.PathLike[str]) -> list[str]:
+    """Copy the results that the open steps of a study are made of, so that it can go on where its rows are imported.
+
+    They come to a store of their own in the folder, `inputs`. Gives their keys; nothing is written where none is open.
+
+    Raises:
+        Damaged: If one of them is not what its record says.
+        Failed: If they cannot be written.
+    """
+    present = store.present()
+    todo = graph.needed(present=present, noted=store.noted())
+    needed = {key for of in todo for key in graph.inputs[of]}
+    wanted = [key for key in graph.calls if key in needed & present]
+    if wanted:
+        other = made_or_there(pathlib.Path(folder) / INPUTS)
+        for key in wanted:
+            other.copy(store, key, store.home(key))
+    return wanted
+
+
 def _row(goal: Goal, record: Mapping[str, Any], study: str, labels: Set[str]) -> dict[str, Plain]:
     found: dict[str, Plain] = {"study": study}
     for name, value in goal.labels.items():
@@ -141,7 +165,8 @@ def take_in(path: str | os.PathLike[str], store: Store) -> Iterator[Taken]:
     """Take in rows that were exported, or all that another store holds; tells of each how it went.
 
     A row is taken in without the files of its result: studies count it as done. Its digest and its key are checked; a
-    row that is there already is passed over, and one that says something else than what is there is refused.
+    row that is there already is passed over, and one that says something else than what is there is refused. Inputs
+    that were exported beside rows are taken in with the folder.
 
     Raises:
         Refused: If the path holds neither.
@@ -160,7 +185,9 @@ def take_in(path: str | os.PathLike[str], store: Store) -> Iterator[Taken]:
         )
     if not file.is_file():
         raise Refused(f"there is no {file} to import. Name the {LINES} that `tombola store export` wrote, or a store.")
-    return _rows(file, made_or_there(store.folder))
+    rows = _rows(file, made_or_there(store.folder))
+    inputs = file.parent / INPUTS
+    return itertools.chain(rows, _store(Keeper(inputs), store)) if path.is_dir() and inputs.is_dir() else rows
 
 
 def _rows(file: pathlib.Path, keeper: Keeper) -> Iterator[Taken]:

@@ -59,6 +59,8 @@ class Export(OfStore):
     """The study, with its settings: "depth.py(levels=3)"."""
     out: pathlib.Path
     """The folder to write them to."""
+    inputs: bool = False
+    """Also what its open steps are made of, so that it can go on where the folder is imported."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
