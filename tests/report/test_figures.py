@@ -135,6 +135,18 @@ def test_pictures_of_one_scale_can_be_compared():
         Picture(name="a", caption="c", values=((0.0,),), full=2.0)
 
 
+def test_places_on_a_picture_are_marked_and_joined():
+    row = Measured(labels={"level": 0}, numbers={}, checks={}, key="a:0")
+    path = ((0.5, 1.5), (2.0, 0.25))
+    drawn = picture_svg(row, Picture(name="p", caption="c", values=((1.0, 0.5, 0.0), (0.0, 0.5, 0.0)), path=path))
+    assert re.findall(r'<polyline points="([^"]+)"', drawn) == ["0.5,1.5 2,0.25"]
+    circles = re.findall(r'<circle cx="([^"]+)" cy="([^"]+)" r="([^"]+)"', drawn)
+    assert [(float(x), float(y)) for x, y, _ in circles] == list(path) and float(circles[0][2]) < float(circles[1][2])
+    alone = picture_svg(row, Picture(name="p", caption="c", values=((1.0,),), path=((0.5, 0.5),)))
+    assert "<polyline" not in alone and alone.count("<circle") == 1
+    assert "<circle" not in picture_svg(row, Picture(name="p", caption="c", values=((1.0,),)))
+
+
 def test_a_picture_is_drawn_in_runs():
     row = Measured(labels={"seed": 0}, numbers={}, key="k")
     picture = Picture(name="p", caption="c", values=((1.0, 1.0, 0.0), (0.0, 0.5, 0.0)))

@@ -261,6 +261,15 @@ def test_deferred_calls_without_labels_and_lists_will_do(write: Any):
     assert goal.labels == {} and goal.of.call.text == "toy_add(number=1.0)"
 
 
+def test_what_is_declared_as_a_list_is_refused(write: Any):
+    study = study_of(write, "figures = []\ndef goals():\n    yield row(defer(add, 1.0))\n")
+    with pytest.raises(
+        Refused, match=r"^sums.py: figures is a list\. It must be a function .*: def figures\(\): return"
+    ):
+        study.declared("figures")
+    assert study.declared("tables") == ()
+
+
 def test_interrupts_go_through(write: Any):
     study = study_of(write, "def goals():\n    raise KeyboardInterrupt\n    yield\n")
     with pytest.raises(KeyboardInterrupt):

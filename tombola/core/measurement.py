@@ -22,7 +22,8 @@ class Measurement(Artifact):
         checks: Name -> whether it held.
         tables: Name -> lines, each a name -> plain value.
         pictures: Grids: {"name": text, "caption": text, "values": lines of numbers from 0 to 1}; with "full" what full
-            colour stands for (the largest value if it is not told).
+            colour stands for (the largest value if it is not told), with "path" places (x, y) to mark, in cells from
+            the upper left corner.
 
     Example:
         >>> Measurement({"distance": 0.5}).numbers()

@@ -1,31 +1,25 @@
 """How much worse networks are on the straight line between two trained ones than at its ends."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from tombola.checks import check_word
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
-from tombola.core.seeds import Seeds
 from tombola.core.task import Split, Task
-from tombola.probes.held import held
+from tombola.probes.heights import heights
+from tombola.probes.held import held, training_inputs
 from tombola.probes.line import WEIGHTS, Line, Weights
 from tombola.probes.paired import check_two
-from tombola.probes.predictions import typed
 from tombola.probes.renewal import STATS, Stats, renewal
 from tombola.study.step import Context, step
 from tombola.train.device import device_clock, threads
-from tombola.train.examples import Examples
 from tombola.train.flops import flops
 from tombola.train.trained import Trained
 
 FEWEST = 3
-MIDDLE = 0.5
 
 
 def in_order(**given: Any) -> dict[str, Any]:
@@ -113,31 +107,19 @@ def barrier(
     task = check_two("barrier", a, b, task, splits)
     line = Line(a, b, context.machine, weights=weights)
     device = torch.device(context.machine.device)
-    places = set(spaced(points, beyond))
-    order = sorted({MIDDLE, *places})
-    found: dict[str, list[tuple[float, np.ndarray]]] = {}
-    started, asked = device_clock(device), 0
+    started = device_clock(device)
     with threads(context.machine), torch.no_grad():
-        renew = renewal(line, stats, _inputs(a, task, gathered, device))
+        renew = renewal(line, stats, training_inputs(a, task, gathered, device))
         data = {split: held("barrier", a, task, split, examples, device) for split in splits}
-        for t in order:
+
+        def go(t: float) -> None:
             line.go(t)
             renew(t)
-            for split, batches in data.items():
-                score = _score(line, task, batches())
-                found.setdefault(split, []).append(score)
-                asked += len(score[1])
+
+        found, asked = heights(line.net, go, spaced(points, beyond), task, data)
     context.meter.device_seconds = device_clock(device) - started
     context.meter.flops = flops(a.ticket.arch, a.ticket.io, a.mask).forward_dense * asked
-    told: dict[str, float] = {"points": points}
-    for split, scores in found.items():
-        told |= _heights(split, order, scores, places)
-    lines = (
-        {"t": t, **{k: v for split in splits for k, v in _at(split, found[split][place]).items()}}
-        for place, t in enumerate(order)
-        if t in places
-    )
-    return Measurement(told, tables={"curve": tuple(lines)})
+    return found
 
 
 def spaced(points: int, beyond: float) -> list[float]:
@@ -149,70 +131,3 @@ def spaced(points: int, beyond: float) -> list[float]:
     """
     more = math.floor(beyond * (points - 1) + 1e-9)
     return [place / (points - 1) for place in range(-more, points + more)]
-
-
-def _inputs(a: Trained, task: Task, gathered: int, device: torch.device) -> Callable[[], Iterable[Tensor]]:
-    """Training examples to gather statistics on: read once, unless they are all."""
-    examples, exact = Examples(task, a.recipe, Seeds(), device), next(iter(a.module().parameters())).dtype
-    batches = -(-gathered // a.recipe.batch)
-
-    def read() -> Iterator[Tensor]:
-        return (inputs.to(exact) for inputs, _ in examples.batches(batches, 0))
-
-    if not gathered:
-        return read
-    held: list[Tensor] = []
-
-    def once() -> list[Tensor]:
-        held.extend(() if held else read())
-        return held
-
-    return once
-
-
-def _score(line: Line, task: Task, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, np.ndarray]:
-    """Mean loss, and which examples are answered wrongly, at the point where the line is."""
-    losses: list[tuple[Tensor, int]] = []
-    wrong: list[Tensor] = []
-    for inputs, targets in batches:
-        outputs = line.net(typed(inputs, line.net))
-        losses.append((task.loss(outputs, targets), len(targets)))
-        wrong.append(task.wrong(outputs, targets))
-    total = sum(number for _, number in losses)
-    loss = sum(float(value) * number for value, number in losses) / total
-    return loss, torch.cat(wrong).cpu().numpy()
-
-
-def _at(split: str, score: tuple[float, np.ndarray]) -> Mapping[str, float]:
-    return {f"{split}_error": float(score[1].mean()), f"{split}_loss": score[0]}
-
-
-def _heights(
-    split: str, order: Sequence[float], scores: Sequence[tuple[float, np.ndarray]], places: set[float]
-) -> dict[str, float]:
-    """The barriers of one split: of the error in points, and of the loss."""
-    errors = [100 * float(wrong.mean()) for _, wrong in scores]
-    first, last, middle = (order.index(t) for t in (0.0, 1.0, MIDDLE))
-    inside = [place for place, t in enumerate(order) if t in places and 0 <= t <= 1]
-    told: dict[str, float] = {}
-    for name, unit, values in (("error", "_points", errors), ("loss", "", [loss for loss, _ in scores])):
-        start, end = values[first], values[last]
-        mean = (start + end) / 2
-        highest = max(inside, key=lambda place: values[place])
-        over = max(values[place] - ((1 - order[place]) * start + order[place] * end) for place in inside)
-        told[f"{split}_{name}_barrier{unit}"] = values[highest] - mean
-        if name == "error":
-            told[f"{split}_error_barrier_points_error"] = _noise(*(scores[p][1] for p in (highest, first, last)))
-        told[f"{split}_{name}_barrier_at"] = order[highest]
-        told[f"{split}_{name}_above_line{unit}"] = over
-        told[f"{split}_{name}_midpoint{unit}"] = values[middle] - mean
-    for who, place in (("a", first), ("middle", middle), ("b", last)):
-        told[f"{who}_{split}_accuracy"] = 1 - errors[place] / 100
-        told[f"{who}_{split}_loss"] = scores[place][0]
-    return {**told, f"{split}_examples": len(scores[0][1])}
-
-
-def _noise(highest: np.ndarray, first: np.ndarray, last: np.ndarray) -> float:
-    """The standard error of a height over examples, in points."""
-    each = highest.astype(float) - (first.astype(float) + last.astype(float)) / 2
-    return 100 * float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else 0.0

@@ -2,57 +2,24 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from tombola.core.errors import Refused
-from tombola.core.mask import Mask
-from tombola.core.seeds import numbers
-from tombola.core.task import Task
-from tombola.probes.predictions import typed
+from tombola.probes.directions import Directions
 
 Numbers = NDArray[np.float64]
 TINY = 1e-10
 """What is left of a new direction, against the largest before it, where the old ones span all there is."""
 
 
-class Curvature:
-    """The Hessian of the mean loss on some examples, by what can learn and lives, in evaluation mode.
+class Curvature(Directions):
+    """The Hessian of the mean loss on some examples, by what can learn and lives, in evaluation mode."""
 
-    Dead weights are no directions; biases, scales and shifts, of which no mask knows, are. `size` is their number.
-    """
-
-    def __init__(
-        self, net: nn.Module, mask: Mapping[str, Tensor], task: Task, batches: Sequence[tuple[Tensor, Tensor]]
-    ) -> None:
-        self.net, self.task, self.batches = net.eval(), task, batches
-        self.parameters = dict(net.named_parameters())
-        self.places = {name: mask[name].flatten().nonzero()[:, 0] for name in self.parameters if name in mask}
-        self.size = sum(len(self.places.get(name, value.flatten())) for name, value in self.parameters.items())
-        self.examples = sum(len(targets) for _, targets in batches)
-
-    def living(self, values: Iterable[Tensor]) -> Tensor:
-        """One value for each direction, of one tensor for each parameter."""
-        flat = [(name, value.flatten()) for name, value in zip(self.parameters, values, strict=True)]
-        return torch.cat([v[self.places[n].to(v.device)] if n in self.places else v for n, v in flat])
-
-    def whole(self, vector: Tensor) -> list[Tensor]:
-        """One tensor for each parameter, zero where it is dead."""
-        made: list[Tensor] = []
-        for name, value in self.parameters.items():
-            places = self.places.get(name)
-            number = value.numel() if places is None else len(places)
-            here, vector = vector[:number], vector[number:]
-            if places is not None:
-                here = torch.zeros(value.numel(), dtype=here.dtype, device=here.device).index_copy_(
-                    0, places.to(here.device), here
-                )
-            made.append(here.reshape(value.shape))
-        return made
+    name = "hessian"
 
     def times(self, vector: Tensor) -> Tensor:
         """The Hessian times a vector (Pearlmutter 1994): the gradient of the gradient's product with it.
@@ -62,22 +29,14 @@ class Curvature:
         """
         total, along = torch.zeros_like(vector), self.whole(vector)
         values = list(self.parameters.values())
-        for inputs, targets in self.batches:
-            loss = self.task.loss(self.net(typed(inputs, self.net)), targets) * len(targets) / self.examples
-            first = torch.autograd.grad(loss, values, create_graph=True, allow_unused=True, materialize_grads=True)
+        for share in self.shares():
+            first = torch.autograd.grad(share, values, create_graph=True, allow_unused=True, materialize_grads=True)
             product = torch.stack([(one * way).sum() for one, way in zip(first, along, strict=True)]).sum()
             if not product.requires_grad:
                 raise Refused("hessian: the loss of this network is linear in its weights. It has no curvature.")
             second = torch.autograd.grad(product, values, allow_unused=True, materialize_grads=True)
             total += self.living(second).detach()
         return total
-
-    def drawn(self, *names: str | int, kind: str = "normal") -> Tensor:
-        """A random vector, normal or of signs, by the names of its stream."""
-        rng = numbers("hessian", *names)
-        made = rng.standard_normal(self.size) if kind == "normal" else rng.choice([-1.0, 1.0], self.size)
-        like = next(iter(self.parameters.values()))
-        return torch.from_numpy(made).to(like)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,8 +105,3 @@ def smoothed(values: Numbers, shares: Numbers, at: Numbers, width: float) -> Num
     """A density of values, each a normal distribution of that width with its share."""
     heights = np.exp(-(((at[:, None] - values) / width) ** 2) / 2) @ shares
     return heights / (width * np.sqrt(2 * np.pi))
-
-
-def living_of(mask: Mask) -> Mapping[str, Tensor]:
-    """The tensors of a mask of which something is dead."""
-    return {name: mask[name] for name in mask if mask.kept_in(name) < mask[name].numel()}

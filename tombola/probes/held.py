@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from tombola.core.errors import Refused
-from tombola.core.seeds import numbers
+from tombola.core.seeds import Seeds, numbers
 from tombola.core.task import Split, Task
+from tombola.probes.predictions import typed
+from tombola.train.examples import Examples
 from tombola.train.trained import Trained
 
 Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
@@ -43,6 +46,41 @@ def held(what: str, a: Trained, task: Task, split: Split, most: int, device: tor
         place += len(targets)
     parts = list(_together(kept))
     return lambda: parts
+
+
+def training_inputs(a: Trained, task: Task, number: int, device: torch.device) -> Callable[[], Iterable[Tensor]]:
+    """Inputs to gather statistics on, as in the training of a network: augmented, in batches of its recipe's size.
+
+    At least so many, always the same ones, read once; with 0 a whole epoch, read again each time.
+    """
+    examples, exact = Examples(task, a.recipe, Seeds(), device), next(iter(a.module().parameters())).dtype
+    batches = -(-number // a.recipe.batch)
+
+    def read() -> Iterator[Tensor]:
+        return (inputs.to(exact) for inputs, _ in examples.batches(batches, 0))
+
+    if not number:
+        return read
+    kept: list[Tensor] = []
+
+    def once() -> list[Tensor]:
+        kept.extend(() if kept else read())
+        return kept
+
+    return once
+
+
+def score(net: nn.Module, task: Task, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, NDArray[np.bool_]]:
+    """The mean loss of a network as it is, and which examples it answers wrongly."""
+    losses: list[tuple[Tensor, int]] = []
+    wrong: list[Tensor] = []
+    for inputs, targets in batches:
+        outputs = net(typed(inputs, net))
+        losses.append((task.loss(outputs, targets), len(targets)))
+        wrong.append(task.wrong(outputs, targets))
+    total = sum(number for _, number in losses)
+    loss = sum(float(value) * number for value, number in losses) / total
+    return loss, torch.cat(wrong).cpu().numpy()
 
 
 def _together(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -9,7 +9,8 @@ from tombola.checks import check_word
 from tombola.core.errors import Failed, Refused
 from tombola.core.measurement import Measurement
 from tombola.core.task import Task
-from tombola.probes.curvature import Curvature, check_room, lanczos, living_of, smoothed
+from tombola.probes.curvature import Curvature, check_room, lanczos, smoothed
+from tombola.probes.directions import living_of
 from tombola.probes.held import held
 from tombola.probes.predictions import check_same
 from tombola.study.step import Context, step

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tombola.core.errors import Refused
+from tombola.core.layout import Arch
 from tombola.probes.line import Line
 from tombola.train.norms import gather, norms
 
@@ -36,6 +37,41 @@ def renewal(line: Line, stats: Stats, inputs: Inputs) -> Callable[[float], None]
             gather(line.net, inputs())
         if stats == "interpolate":
             check_variances(line.net, t)
+
+    return settle
+
+
+def settling(
+    probe: str, arch: Arch, net: nn.Module, stats: str, known: Mapping[str, str], inputs: Inputs
+) -> Callable[[], None]:
+    """What is to be done at each place where a network has been brought, if there are no two ends to blend.
+
+    "recompute" gathers its statistics anew, "batch" takes those of each batch; with another word they stay.
+
+    Args:
+        known: What the words mean of which one must be said, for the message.
+
+    Raises:
+        Refused: If the network has running statistics and it is not said what becomes of them, or it has none.
+    """
+    layers = norms(net)
+    if layers and not stats:
+        ways = " or ".join(f"{word} ({meaning})" for word, meaning in known.items())
+        raise Refused(
+            f"{probe}: {arch} has batch norm, and much depends on what becomes of its running statistics. Say "
+            f"stats={ways}."
+        )
+    if stats and not layers:
+        raise Refused(
+            f"{probe}: {arch} has no batch norm that gathers statistics, so stats={stats} means nothing. Leave it out."
+        )
+    if stats == "batch":
+        for layer in layers.values():
+            layer.train()
+
+    def settle() -> None:
+        if stats == "recompute":
+            gather(net, inputs())
 
     return settle
 

@@ -97,7 +97,9 @@ def _picture(said: Mapping[str, Any]) -> Picture:
     if lacking := [name for name in ("name", "caption", "values") if name not in said]:
         raise ValueError(f"a picture of it has no {lacking[0]!r}.")
     values = tuple(tuple(map(float, line)) for line in said["values"])
-    return Picture(name=said["name"], caption=said["caption"], values=values, full=float(said.get("full", 0.0)))
+    path = tuple((float(x), float(y)) for x, y in said.get("path", ()))
+    more = {"full": float(said.get("full", 0.0)), "path": path}
+    return Picture(name=said["name"], caption=said["caption"], values=values, **more)
 
 
 def _why(key: str, graph: Graph, failed: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ class Picture:
 
     Args:
         full: What full colour stands for, so that pictures can be compared; 0: the largest value.
+        path: Places to mark and join, in cells from the upper left corner: (0.5, 0.5) is the middle of the first.
 
     Example:
         >>> Picture(name="first layer", caption="two pixels", values=((0.0, 1.0),)).values
@@ -33,6 +34,7 @@ class Picture:
     caption: str
     values: tuple[tuple[float, ...], ...]
     full: float = 0.0
+    path: tuple[tuple[float, float], ...] = ()
 
     @property
     def top(self) -> float:

@@ -131,6 +131,11 @@ class Album:
     pictures: tuple[tuple[Measured, Picture], ...]
     left_out: int = 0
 
+    @property
+    def marked(self) -> bool:
+        """Whether places are marked on them: such are drawn large."""
+        return any(picture.path for _, picture in self.pictures)
+
 
 def albums(findings: Findings) -> tuple[Album, ...]:
     """An album for every picture's name and every set of rows that share all labels but the level."""
@@ -169,8 +174,21 @@ def picture_svg(row: Measured, picture: Picture) -> Markup:
     ]
     box = f"0 0 {len(picture.values[0])} {len(picture.values)}"
     label = f"{picture.caption}: {labels_text(row.labels)}; full colour is {density_text(top)}"
-    drawing = tag("svg", tag("title", label), *drawn, viewBox=box, role="img", aria_label=label, class_="mask")
+    drawing = tag(
+        "svg", tag("title", label), *drawn, *_path(picture), viewBox=box, role="img", aria_label=label, class_="mask"
+    )
     return tag("a", drawing, href=to_key(row.key))
+
+
+def _path(picture: Picture) -> list[Markup]:
+    """The places that a picture marks, from a small dot to the last and largest, and the line that joins them."""
+    size = len(picture.values[0])
+    line = " ".join(f"{x:.6g},{y:.6g}" for x, y in picture.path)
+    drawn = [tag("polyline", points=line, class_="path", stroke_width=size / 120)] if len(picture.path) > 1 else []
+    for number, (x, y) in enumerate(picture.path, start=1):
+        radius = size / 50 if number == len(picture.path) else size / 90
+        drawn.append(tag("circle", tag("title", f"network {number}"), cx=x, cy=y, r=radius, class_="place"))
+    return drawn
 
 
 def strongest(picture: Picture) -> str:

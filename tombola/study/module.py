@@ -87,6 +87,11 @@ class Study:
 
     def _told(self, what: str) -> Iterator[Any]:
         function = getattr(self.module, what)
+        if not callable(function):
+            raise Refused(
+                f"{self.place}: {what} is a {type(function).__name__}. It must be a function that yields, or returns "
+                f"a list: def {what}(): return [...]"
+            )
         takes = inspect.signature(function).parameters
         every = any(one.kind is one.VAR_KEYWORD for one in takes.values())
         settings = {n: v for n, v in self.settings.items() if every or n in takes}
