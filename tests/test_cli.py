@@ -333,6 +333,22 @@ def test_list(run: Run):
     assert set(run("list", "--json").json) == {*catalogue.kinds(), "probe", "study"} - cli.INTERNAL
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "said", "setting"),
+    [
+        ("criterion", "snip", "|gradient x weight| before training", ("mode", "'train'")),
+        ("probe", "sharpness", "radius: Of the ball, in weights", ("trained", "must be given")),
+        ("study", "elastic_fc", "table 5 of Chen et al. 2021", ("levels", "10")),
+    ],
+)
+def test_list_tells_all_of_one(run: Run, kind: str, name: str, said: str, setting: tuple[str, str]):
+    told = run("list", kind, name).out
+    assert said in told and ">>>" not in told and "Raises:" not in told
+    assert any(tuple(part.strip() for part in line.split("  ", 1)) == setting for line in told.splitlines())
+    (entry,) = run("list", kind, name, "--json").json[kind]
+    assert entry["name"] == name and entry["text"] in told
+
+
 def test_list_names_the_shipped_studies(run: Run):
     told = " ".join(run("list").out.split())
     stable = "stability_conv4", "stability_lenet", "stability_resnet20"
@@ -428,6 +444,7 @@ def test_doctor(run: Run, made: pathlib.Path):
         (("carry", "nowhere.ticket", "shufle", "--out", "a"), 2, "no move called 'shufle'. Did you mean 'shuffle'?"),
         (("train", "nowhere.ticket"), 1, "cannot read nowhere.ticket"),
         (("list", "archs"), 2, "no kind of plug-in called 'archs'. Did you mean 'arch'?"),
+        (("list", "criterion", "snap"), 2, "no criterion called 'snap'. Did you mean 'snip'?"),
         (("data", "minst"), 2, "no task called 'minst'. Did you mean 'mnist'?"),
     ],
     ids=lambda value: " ".join(value)[-50:] if isinstance(value, tuple) else None,

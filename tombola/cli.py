@@ -108,7 +108,7 @@ def run(asked: Shared | store.Store) -> int:
 
 
 def listed(asked: List) -> int:
-    """`tombola list`: the names of all plug-ins, probes and shipped studies, or all of one kind with their fields.
+    """`tombola list`: the names of all plug-ins, probes and shipped studies, all of one kind with their fields, or one.
 
     Nothing is imported for it.
     """
@@ -119,6 +119,11 @@ def listed(asked: List) -> int:
         kind: LISTED[kind]() if kind in LISTED else catalogue.entries(kind)
         for kind in ([asked.kind] if asked.kind else kinds)
     }
+    if asked.name:
+        every = chosen[asked.kind]
+        chosen = {asked.kind: [one for one in every if one.name == asked.name]}
+        if not chosen[asked.kind]:
+            raise unknown(asked.kind, asked.name, [one.name for one in every])
     if asked.json:
         print(json.dumps({kind: [dataclasses.asdict(entry) for entry in found] for kind, found in chosen.items()}))
         return 0
@@ -126,6 +131,15 @@ def listed(asked: List) -> int:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold", style="dim" if asked.kind else "")
+    if asked.name:
+        (entry,) = chosen[asked.kind]
+        console.print("\n\n".join(filter(None, (entry.summary, entry.text))), soft_wrap=True)
+        for name, default in entry.fields:
+            table.add_row(name, default or "must be given")
+        if entry.fields:
+            console.print(f"\n{entry.name} with its settings and their defaults:", style="dim")
+            console.print(table)
+        return 0
     for kind, found in chosen.items():
         if not asked.kind:
             table.add_row(kind, ", ".join(entry.name for entry in found))
@@ -133,6 +147,6 @@ def listed(asked: List) -> int:
         for entry in found:
             table.add_row(str(entry), entry.summary)
     console.print(table)
-    if not asked.kind:
-        console.print("With fields and their defaults: tombola list KIND", style="dim")
+    more = "All that is said of one" if asked.kind else "With fields and their defaults"
+    console.print(f"{more}: tombola list {f'{asked.kind} NAME' if asked.kind else 'KIND'}", style="dim")
     return 0

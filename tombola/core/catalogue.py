@@ -27,17 +27,32 @@ ENTRY_POINTS = "tombola.plugins"
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A plug-in as the catalogue knows it: `fields` pairs each field with the text of its default, "" if required."""
+    """A plug-in as the catalogue knows it: `fields` pairs each field with the text of its default, "" if required.
+
+    `text` is what its docstring says after the summary, without examples and without what is for callers in Python.
+    """
 
     kind: str
     name: str
     module: str
     summary: str
     fields: tuple[tuple[str, str], ...]
+    text: str = ""
 
     def __str__(self) -> str:
         """The plug-in with all its defaults, as `tombola list` shows it."""
         return f"{self.name}({', '.join(f'{n}={d}' if d else n for n, d in self.fields)})"
+
+
+def described(docstring: str | None) -> tuple[str, str]:
+    """The summary of a docstring, and the text after it up to what is for callers in Python.
+
+    Example:
+        >>> described("Cut.\\n\\nWhat is small goes.\\n\\nRaises:\\n    Refused: If nothing is left.")
+        ('Cut.', 'What is small goes.')
+    """
+    summary, _, rest = inspect.cleandoc(docstring or "").partition("\n")
+    return summary, re.split(r"^(?:Raises|Returns|Example|Examples):$", rest, maxsplit=1, flags=re.MULTILINE)[0].strip()
 
 
 def kinds() -> list[str]:
@@ -125,8 +140,8 @@ def _entry_of(cls: type[Any]) -> Entry:
     fields = tuple(
         (f.name, "" if f.default is dataclasses.MISSING else text_of(f.default)) for f in dataclasses.fields(cls)
     )
-    summary = (inspect.getdoc(cls) or "").split("\n")[0]
-    return Entry(own.kind, own.name, cls.__module__, summary, fields)
+    summary, text = described(inspect.getdoc(cls))
+    return Entry(own.kind, own.name, cls.__module__, summary, fields, text)
 
 
 @functools.cache
@@ -157,8 +172,8 @@ def _scan(path: pathlib.Path) -> Iterator[Entry]:
     for node in _parsed(path).body:
         if isinstance(node, ast.ClassDef) and (call := _plugin_call(node)):
             kind, name = (ast.literal_eval(arg) for arg in call.args[:2])
-            summary = (ast.get_docstring(node) or "").split("\n")[0]
-            yield Entry(kind, name, _module_name(path), summary, tuple(_fields(node, path).items()))
+            summary, text = described(ast.get_docstring(node))
+            yield Entry(kind, name, _module_name(path), summary, tuple(_fields(node, path).items()), text)
 
 
 def _plugin_call(node: ast.ClassDef) -> ast.Call | None:

@@ -19,9 +19,9 @@ def _entries() -> Iterator[Entry]:
     for path in (catalogue.ROOT / "probes").glob("*.py"):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name == path.stem and any(map(_is_step, node.decorator_list)):
-                summary = (ast.get_docstring(node) or node.name).splitlines()[0]
+                summary, text = catalogue.described(ast.get_docstring(node))
                 said = tuple((name, default) for name, default in settings(node.args) if name != "context")
-                yield Entry("probe", node.name, f"{HERE}.{path.stem}", summary, said)
+                yield Entry("probe", node.name, f"{HERE}.{path.stem}", summary, said, text)
 
 
 def _is_step(node: ast.expr) -> bool:

@@ -15,8 +15,9 @@ def entries() -> list[Entry]:
         tree = ast.parse(path.read_text())
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name == "goals":
-                title = (ast.get_docstring(tree) or path.stem).splitlines()[0]
-                found.append(Entry("study", path.stem, f"{SHIPPED}.{path.stem}", title, tuple(settings(node.args))))
+                title, text = catalogue.described(ast.get_docstring(tree))
+                module, said = f"{SHIPPED}.{path.stem}", tuple(settings(node.args))
+                found.append(Entry("study", path.stem, module, title or path.stem, said, text))
     return found
 
 

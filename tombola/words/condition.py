@@ -12,8 +12,10 @@ from tombola.words.shared import Shared
 class List(Shared):
     """List the plug-ins there are: networks, data sets, criteria, scopes, moves, recipes, ...; and the studies."""
 
-    kind: Annotated[Positional[str], arg(metavar="KIND")] = ""
+    kind: Annotated[Positional[str], arg(metavar="[KIND]")] = ""
     """arch, task, criterion, scope, move, recipe, probe, study, ...; all of them if not given."""
+    name: Annotated[Positional[str], arg(metavar="[NAME]")] = ""
+    """One of that kind, to read all that is said of it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ class Probe(Shared):
     """Measure tickets and trained networks: barriers, distances, overlap, curvature, ... (see: tombola list probe)."""
 
     probe: Annotated[Positional[str], arg(metavar="PROBE")]
-    """What to measure, e.g. overlap or "barrier(points=11, stats=recompute)"."""
+    """What to measure, e.g. overlap or "barrier(points=11, stats=recompute)". Settings: tombola list probe barrier."""
     files: Annotated[Positional[tuple[pathlib.Path, ...]], arg(metavar="FILE...")] = ()
     """The .ticket and .trained files, in the order in which the probe takes them."""
     task: str = ""
