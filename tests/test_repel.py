@@ -194,3 +194,11 @@ def test_another_network_is_refused(ticket: Ticket):
     wide = train(draw(Mlp(hidden=(9,)), **GIVEN), **GIVEN)
     with pytest.raises(Refused, match=r"has arch mlp\(hidden=\(8,\)\).*There is no angle"):
         repel(ticket, **GIVEN, others=(wide,))
+
+
+def test_the_term_counts_once_for_a_batch_in_parts(ticket: Ticket, first: Trained):
+    whole, parts = (
+        repel(ticket, TASK, Recipe(steps=20, batch=60, accumulate=n), others=(first,), strength=5.0) for n in (1, 3)
+    )
+    for name, value in parts.weights.items():
+        assert torch.allclose(value, whole.weights[name], atol=1e-5)

@@ -67,6 +67,8 @@ def test_warm_up_is_a_straight_line_to_the_rate(warmup: int, steps: int):
         ({"batch": 0}, "recipe: field 'batch' is 0. It is 1 or more."),
         ({"clip": -1.0}, "recipe: field 'clip' is -1.0. It is 0 or more."),
         ({"clip": float("nan")}, "recipe: field 'clip' is nan. It must be a finite number."),
+        ({"accumulate": 0}, "recipe: field 'accumulate' is 0. It is 1 or more."),
+        ({"batch": 4, "accumulate": 5}, "a batch of 4 in 5 parts: lower accumulate to 4 or less."),
         ({"patience": -1}, "recipe: field 'patience' is -1. It is 0 or more."),
         ({"smoothing": 1.5}, "recipe: field 'smoothing' is 1.5. It lies between 0 and 1."),
         ({"smoothing": float("nan")}, "recipe: field 'smoothing' is nan. It must be a finite number."),

@@ -1,5 +1,6 @@
 """A training under way: interrupted and taken up, stopped early, diverged; its curve."""
 
+import dataclasses
 import importlib
 import math
 import pathlib
@@ -69,6 +70,39 @@ OPTIMIZERS = [
     Adam(lr=0.01, decay=0.01),
     AdamW(lr=0.01),
 ]
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("optimizer", [Sgd(lr=0.05, decay=0.01), Adam(lr=0.01)], ids=str)
+def test_a_batch_in_parts_is_the_same_update(parts: int, optimizer: Optimizer):
+    """An epoch of 23 in batches of 5 ends with one of 3, which has fewer examples than parts."""
+    given: dict[str, Any] = {"steps": 11, "batch": 5, "optimizer": optimizer, "validation": 0.0, "smoothing": 0.1}
+    ticket = a_ticket(MLP, POINTS)
+    whole, split = (a_run(ticket, POINTS, Recipe(**given, clip=0.5, accumulate=n)) for n in (1, parts))
+    weights = whole.to_step(11)
+    for name, value in split.to_step(11).items():
+        assert torch.allclose(value, weights[name], atol=2e-6)
+    curves = ([row["train_loss"] for row in run.progress.rows] for run in (whole, split))
+    assert next(curves) == pytest.approx(next(curves), rel=1e-5) and split.alone and not whole.alone
+
+
+def test_batch_norm_sees_each_part_by_itself():
+    """One update of plain descent, against gradients that are added up by hand."""
+    ticket = a_ticket(Convs(), IMAGES, density=1.0)
+    recipe = Recipe(steps=1, batch=8, optimizer=Sgd(lr=0.5, momentum=0.0), validation=0.0, accumulate=3)
+    found = a_run(ticket, IMAGES, recipe).to_step(1)
+    net = ticket.module().train()
+    inputs, targets = IMAGES.batch(0, seeds=Seeds(), size=8, holdout=recipe.holdout)
+    total = torch.zeros(())
+    for part in (slice(0, 3), slice(3, 6), slice(6, 8)):
+        total = total + torch.nn.functional.cross_entropy(net(inputs[part]), targets[part], reduction="sum") / 8
+    total.backward()
+    for name, value in net.named_parameters():
+        assert value.grad is not None
+        assert torch.allclose(found[name], value.detach() - 0.5 * value.grad, atol=1e-6)
+    assert torch.allclose(found["norm.running_mean"], dict(net.named_buffers())["norm.running_mean"], atol=1e-6)
+    whole = a_run(ticket, IMAGES, dataclasses.replace(recipe, accumulate=1)).to_step(1)
+    assert not torch.allclose(whole["stem.weight"], found["stem.weight"], atol=1e-4)
 
 
 @pytest.mark.usefixtures("short_stretches")

@@ -104,7 +104,7 @@ def shared(arch: Any, io: Any, task: Any, recipe: Any) -> dict[str, str]:
         >>> shared("mlp()", Interface(inputs=(2,), classes=2), "toy", Recipe(batch=5))["batch"]
         '5'
     """
-    fields = ("batch", "smoothing", "clip", "precision", "validation", "split_seed", "rewire")
+    fields = ("batch", "smoothing", "clip", "precision", "validation", "split_seed", "rewire", "accumulate")
     optimizer = recipe.optimizer
     if "lr" in {field.name for field in dataclasses.fields(optimizer)}:
         optimizer = dataclasses.replace(optimizer, lr=0.1)

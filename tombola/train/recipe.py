@@ -22,6 +22,8 @@ class Recipe:
     Times are steps (500 or "500it") or epochs ("85ep"); `in_steps` turns them all into steps, before any key is made.
     The rate rises linearly over the first `warmup` and then follows the schedule. Tickets restart from the weights at
     `rewind`, at that place of the schedule, with a fresh optimiser. Gradients are clipped to the norm `clip` (0: not).
+    Each batch is taken in `accumulate` parts, one after the other, whose gradients are added: the same update in less
+    memory, but for batch norm, which then sees each part by itself.
     The fraction `validation` of the training data is held out, drawn by `split_seed`. Curves have a point every
     `evaluate`. The weights given back are the "last" or, by validation accuracy, the "best"; `patience` ends a
     training after so many evaluations without a better one (0: never). `rewire` changes the mask while training.
@@ -46,6 +48,7 @@ class Recipe:
     patience: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     rewire: Rewire = Static()
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         """Numbers are checked as soon as they are written."""
@@ -54,9 +57,13 @@ class Recipe:
         for name, low, high in (("smoothing", 0, 1), ("validation", 0, 0.9)):
             if not low <= getattr(self, name) <= high:
                 raise Refused(f"recipe: field '{name}' is {getattr(self, name)}. It lies between {low} and {high}.")
-        for name, low in (("batch", 1), ("clip", 0), ("patience", 0)):
+        for name, low in (("batch", 1), ("clip", 0), ("patience", 0), ("accumulate", 1)):
             if getattr(self, name) < low:
                 raise Refused(f"recipe: field '{name}' is {getattr(self, name)}. It is {low} or more.")
+        if self.accumulate > self.batch:
+            raise Refused(
+                f"a batch of {self.batch} in {self.accumulate} parts: lower accumulate to {self.batch} or less."
+            )
         if (self.select == "best" or self.patience) and not self.validation:
             raise Refused("choosing the best weights or stopping early needs validation data: set validation=0.1, say.")
         if (self.select == "best" or self.patience) and self.rewire != Static():

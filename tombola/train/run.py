@@ -65,7 +65,8 @@ class Run:
     @property
     def alone(self) -> bool:
         """Whether its steps are no program of fixed tensors: masks that change, texts of any length, noise, more."""
-        return self.rewiring is not None or self.aside is not None or bool(self.ticket.io.tokens or self.dropouts)
+        whole = self.recipe.accumulate == 1
+        return not whole or bool(self.rewiring or self.aside or self.ticket.io.tokens or self.dropouts)
 
     def equip(self) -> None:
         """Compile what the machine says is compiled, and lay the optimiser's tensors out for its kernels."""
@@ -85,12 +86,19 @@ class Run:
                 step, seeds=self.seeds, size=recipe.batch, holdout=recipe.holdout, device=self.device
             )
             stir(self.dropouts, self.seeds, step)
-            loss = self.loss(inputs, targets)
             optimizer.zero_grad()
-            (loss if self.aside is None else loss + self.aside()).backward()
+            losses.append(self.backward(inputs, targets))
             self.update(step)
-            losses.append(loss.detach())
         return losses
+
+    def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Add up the gradients of a batch, part by part if the recipe says so; gives the loss."""
+        parts, losses = min(self.recipe.accumulate, len(targets)), list[Tensor]()  # An epoch's last batch may be small.
+        for some, theirs in zip(inputs.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            loss = self.loss(some, theirs) if parts == 1 else self.loss(some, theirs) * (len(theirs) / len(targets))
+            (loss if self.aside is None or losses else loss + self.aside()).backward()
+            losses.append(loss.detach())
+        return losses[0] if parts == 1 else torch.stack(losses).sum()
 
     def advance(self, end: int) -> None:
         """Train up to a step, and look at the losses."""
