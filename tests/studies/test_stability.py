@@ -64,13 +64,31 @@ def test_what_resnet20_runs():
     )
     # Three regimes of 18 rounds with their reinit, and four twins.
     # LR rewinding of the first regime begins with the dense network of IMP.
-    assert kinds["train"] == 3 * (3 * (18 + 18 + 4) + 17) and kinds["instability"] == 3 * 3 * 4 * 2
+    # Masks of the smallest and the largest batch change places in three rounds.
+    assert kinds["train"] == 3 * (3 * (18 + 18 + 4) + 17 + 2 * 3) and kinds["instability"] == 3 * 3 * 4 * 2
     assert kinds["barrier"] == 3 * 3 * 2 * 2 * (17 + 3)  # To the next round, and from the dense one to 5, 10 and 15.
     full = open_study("stability_resnet20(size=full, seeds=(0,), parts=())")
     repelled = collections.Counter(
         str(goal.labels["regime"]) for goal in full.goals() if goal.of.function.name == "repel"
     )
     assert repelled == {"2048": 24, "128": 48}
+
+
+def test_masks_of_one_regime_are_trained_in_another():
+    found = {
+        (str(goal.labels["name"]), str(goal.labels["regime"]), goal.labels["level"]): goal.of.call.arguments
+        for goal in open_study("stability_resnet20(seeds=(0,), parts=('crossed',))").goals()
+        if "name" in goal.labels
+    }
+    for one, other in (("128", "1024"), ("1024", "128")):
+        for level in (5, 10, 15):
+            given = found[f"masks of {one}", other, level]
+            assert given["ticket"] == found["IMP", one, level]["ticket"]
+            assert given["recipe"] == found["IMP", other, level]["recipe"] != found["IMP", one, level]["recipe"]
+    crossed = [name for name, _, _ in found if name.startswith("masks of")]
+    assert len(crossed) == 6
+    alone = open_study("stability_resnet20(seeds=(0,), regimes=('1024',))").goals()
+    assert not [goal for goal in alone if str(goal.labels.get("name", "")).startswith("masks of")]
 
 
 def test_what_conv4_runs():

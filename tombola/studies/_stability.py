@@ -8,6 +8,7 @@ from the last" knows the one before alone. Arms of IMP find masks of their own, 
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -111,6 +112,19 @@ def accuracies(bench: Bench, arms: Sequence[str], **labels: Any) -> Iterator[Goa
             yield row(end, name=arm, level=level, seed=bench.seed, **labels)
 
 
+def crossed(found_in: Bench, trained_in: Bench, levels: Sequence[int], **labels: Any) -> Iterator[Goal]:
+    """Tickets of one training method in another: with a reset to the start, all that is carried over is the mask."""
+    given: dict[str, Any] = {"task": trained_in.task, "recipe": trained_in.recipe, "seeds": Seeds(trained_in.seed)}
+    for level in filter(None, levels):
+        ticket = found_in.ends("IMP")[level].call.arguments["ticket"]
+        yield row(defer(train, ticket=ticket, **given), level=level, seed=trained_in.seed, **labels)
+
+
+def masks_of(regime: str) -> str:
+    """The name of an arm that has the masks of another regime."""
+    return f"masks of {regime}"
+
+
 def weighed(bench: Bench, arms: Sequence[str], **labels: Any) -> Iterator[Goal]:
     """What living weights are like, and where the next cut falls."""
     for arm in arms:
@@ -167,10 +181,17 @@ def of_regimes(
     extra: Mapping[str, tuple[str, ...]],
     parts: Sequence[str],
     levels: Sequence[int],
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> Iterator[Goal]:
-    """Training methods side by side: networks of their arms first, then the parts that are asked for."""
+    """Training methods side by side: networks of their arms first, then the parts that are asked for.
+
+    Pairs of regimes are crossed: the masks of the first are trained in the second.
+    """
     for regime, one in benches:
         yield from accuracies(one, (*ARMS_PROBED, *extra.get(regime, ())), regime=regime)
+    for (found_in, one), (regime, other) in itertools.permutations(benches, 2):
+        if "crossed" in parts and one.seed == other.seed and (found_in, regime) in pairs:
+            yield from crossed(one, other, levels, name=masks_of(found_in), regime=regime)
     for regime, one in benches:
         if "weights" in parts:
             yield from weighed(one, ARMS_PROBED, regime=regime)

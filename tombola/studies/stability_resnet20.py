@@ -3,8 +3,8 @@
 With small batches training is unstable, and pruning with a reset to the start finds no tickets; with large ones it is
 stable, and finds some. But a larger batch has fewer steps as well as less noise, and barriers were measured with
 running statistics that fit no network on the line. Here are the steps of the large batch with a small one, and barriers
-with statistics gathered anew, beside both. Batch norm has no scale and no shift to learn, as the paper is read here;
-affine=yes gives it both.
+with statistics gathered anew, beside both; and masks that were found with one batch and trained with the other. Batch
+norm has no scale and no shift to learn, as the paper is read here; affine=yes gives it both.
 
 A regime is a batch size, and what else is changed: "2048 warm-up" (ten epochs), "512 undecayed" (no weight decay), "128
 short" (as many steps as the largest batch has). size=small takes some hours on two cores, and may be stopped and gone
@@ -93,15 +93,21 @@ def goals(
     rounds: int = 0,
     seeds: tuple[int, ...] = (0, 1, 2),
     affine: Affine = "no",
-    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers"),
+    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "crossed"),
 ) -> Iterator[Goal]:
-    """Tickets and their reinit in each regime; twins, barriers, angles and weights."""
-    known("parts", parts, ("weights", "distances", "twins", "barriers"))
+    """Tickets and their reinit in each regime; masks of one in another; twins, barriers, angles and weights."""
+    known("parts", parts, ("weights", "distances", "twins", "barriers", "crossed"))
     rounds = rounds or ROUNDS[size]
     chosen = regimes or REGIMES[size]
     benches = [(regime, bench(size, rounds, seed, regime, affine)) for seed in seeds for regime in chosen]
     levels = [level for level in TWINS if level <= rounds]
-    yield from _stability.of_regimes(benches, EXTRA[size], parts, levels)
+    yield from _stability.of_regimes(benches, EXTRA[size], parts, levels, _pairs(size))
+
+
+def _pairs(size: Size) -> tuple[tuple[str, str], ...]:
+    """The regimes whose masks change places: the smallest batch and the largest one."""
+    large = str(LARGEST[size])
+    return ((large, "128"), ("128", large))
 
 
 def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...]) -> Iterator[Claim]:
@@ -126,6 +132,8 @@ def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[st
             yield Claim(sentence, tests=(same,), family="E1" if regime == "128" else "steps")
         if "twins" in parts:
             yield from _twins(chosen, large, level, at)
+        if "crossed" in parts and {large, "128"} <= set(chosen):
+            yield from _crossed(large, level, at)
     if "distances" in parts and {large, "128"} <= set(chosen):
         where, than = ({"probe": "distance", "arm": "IMP", "regime": regime} for regime in (large, "128"))
         near = Better(where=where, than=than, of="angle_mean", higher=False, clearance=0.05)
@@ -151,6 +159,16 @@ def _twins(chosen: Sequence[str], large: str, level: int, at: str) -> Iterator[C
         sentence = f"{at} training with batch {regime} is {'stable' if stable else 'unstable'}"
         family = "steps" if regime == "128 short" else "E2"
         yield Claim(f"E2: {sentence}" if family == "E2" else sentence, tests=(test,), family=family)
+
+
+def _crossed(large: str, level: int, at: str) -> Iterator[Claim]:
+    """Is it finding a ticket, or training it, that has to be stable?"""
+    borrowed, own = _row(_stability.masks_of(large), "128", level), _row("reinit", "128", level)
+    sentence = f"{at} masks of batch {large} that are trained with batch 128 are within half a point of reinit"
+    yield Claim(sentence, tests=(NotWorse(where=own, than=borrowed, margin=SAME),), family="crossed")
+    ticket, borrowed = _row("IMP", large, level), _row(_stability.masks_of("128"), large, level)
+    sentence = f"{at} tickets of batch {large} beat masks of batch 128 that are trained like them"
+    yield Claim(sentence, tests=(Better(where=ticket, than=borrowed),), family="crossed")
 
 
 def _basins(large: str, rounds: int) -> Iterator[Claim]:
