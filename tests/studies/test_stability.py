@@ -91,6 +91,24 @@ def test_masks_of_one_regime_are_trained_in_another():
     assert not [goal for goal in alone if str(goal.labels.get("name", "")).startswith("masks of")]
 
 
+@pytest.mark.parametrize(("name", "stats"), [("stability_lenet", ""), ("stability_resnet20", "recompute")])
+def test_planes_show_the_rounds_of_an_arm(name: str, stats: str):
+    rows = [
+        one for one in open_study(f"{name}(seeds=(0,), rounds=3)").goals() if one.labels.get("probe") == "landscape"
+    ]
+    ends = {
+        (one.labels["name"], one.labels.get("regime"), one.labels["level"]): one.of
+        for one in open_study(f"{name}(seeds=(0,), rounds=3, parts=())").goals()
+    }
+    assert {one.labels["arm"] for one in rows} == {"IMP", "reinit"}
+    for one in rows:
+        of = (one.labels["arm"], one.labels.get("regime"))
+        given = one.of.call.arguments
+        assert given["networks"] == tuple(ends[*of, level] for level in range(4)) and given.get("stats", "") == stats
+    few = open_study(f"{name}(seeds=(0,), rounds=1)").goals()
+    assert not [one for one in few if one.labels.get("probe") == "landscape"]
+
+
 def test_what_conv4_runs():
     kinds = collections.Counter(key.partition(":")[0] for key in graph_of(open_study("stability_conv4").goals()).calls)
     assert kinds["train"] == 3 * 3 * (16 + 16 + 4) and kinds["repel"] == 3 * 2 * 15

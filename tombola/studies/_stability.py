@@ -18,6 +18,7 @@ from tombola.probes.barrier import barrier
 from tombola.probes.disagreement import disagreement
 from tombola.probes.distance import distance
 from tombola.probes.instability import instability
+from tombola.probes.landscape import landscape
 from tombola.probes.weights import weights
 from tombola.repel import repel
 
@@ -45,6 +46,8 @@ STABLE = 2.0
 """Twins with less of a barrier between them, in points, are in one basin (Frankle et al. 2020)."""
 POINTS = 20
 """On each line, as in the paper."""
+PLANE, ASKED = 15, 1000
+"""Points of a plane in each direction, and examples that each is asked."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +171,14 @@ def twins(bench: Bench, arms: Sequence[str], levels: Sequence[int], **labels: An
                 yield row(found, probe="instability", **where)
 
 
+def planes(bench: Bench, arms: Sequence[str], **labels: Any) -> Iterator[Goal]:
+    """The plane in which the rounds of an arm differ most, with the path of its tickets."""
+    for arm in arms if bench.rounds > 1 else ():  # Two networks span no plane.
+        given = {"points": PLANE, "examples": min(bench.examples, ASKED), "stats": bench.statistics[-1]}
+        found = defer(landscape, networks=bench.ends(arm), **given)
+        yield row(found, probe="landscape", arm=arm, seed=bench.seed, **labels)
+
+
 def functions(bench: Bench, arms: Sequence[str], levels: Sequence[int], **labels: Any) -> Iterator[Goal]:
     """How otherwise than the dense network others answer."""
     for arm in arms:
@@ -197,6 +208,8 @@ def of_regimes(
             yield from weighed(one, ARMS_PROBED, regime=regime)
         if "distances" in parts:
             yield from regions(one, (*ARMS_PROBED, *extra.get(regime, ())), regime=regime)
+        if "planes" in parts:
+            yield from planes(one, ARMS_PROBED, regime=regime)
         if "twins" in parts:
             yield from twins(one, ARMS_PROBED[:1], levels, regime=regime)
         if "barriers" in parts:

@@ -34,7 +34,7 @@ REGIMES: dict[str, Recipe] = {
 EXTRA = {"usual": ("IMP, repelled", "reinit, repelled")}
 ROUNDS = {"full": 24, "small": 15}
 TWINS = (0, 5, 10, 15)
-PARTS = ("weights", "distances", "twins", "barriers")
+PARTS = ("weights", "distances", "twins", "barriers", "planes")
 SOURCE = "Maene et al. 2021, Conv-4, read off a plot"
 ACCURACIES = {
     ("usual", "IMP"): {10: 0.880, 15: 0.871},
@@ -66,7 +66,7 @@ def goals(
     regimes: tuple[str, ...] = ("usual", "unstable", "stable again"),
     rounds: int = 0,
     seeds: tuple[int, ...] = (0, 1, 2),
-    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers"),
+    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "planes"),
 ) -> Iterator[Goal]:
     """Tickets and their reinit in each regime, repelled ones in the usual; twins, barriers, angles and weights."""
     known("regimes", regimes, REGIMES)

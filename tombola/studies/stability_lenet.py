@@ -56,11 +56,11 @@ def goals(
     rounds: int = 24,
     seeds: tuple[int, ...] = (0, 1, 2),
     arms: tuple[str, ...] = ("IMP", "reinit", "IMP, repelled", "reinit, repelled", "IMP, repelled from the last"),
-    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "functions"),
+    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "functions", "planes"),
 ) -> Iterator[Goal]:
-    """Networks of all arms; angles between their rounds, barriers, twins, weights and answers."""
+    """Networks of all arms; angles between their rounds, planes, barriers, twins, weights and answers."""
     known("arms", arms, ARMS)
-    known("parts", parts, ("weights", "distances", "twins", "barriers", "functions"))
+    known("parts", parts, ("weights", "distances", "twins", "barriers", "functions", "planes"))
     benches = [bench(size, rounds, seed) for seed in seeds]
     for one in benches:
         yield from _stability.accuracies(one, arms)
@@ -77,6 +77,8 @@ def goals(
             yield from _stability.basins(one, probed, levels)
         if "functions" in parts:
             yield from _stability.functions(one, probed, levels)
+        if "planes" in parts:
+            yield from _stability.planes(one, probed)
 
 
 def claims(*, size: Size, rounds: int, arms: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Claim]:

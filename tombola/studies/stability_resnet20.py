@@ -93,10 +93,10 @@ def goals(
     rounds: int = 0,
     seeds: tuple[int, ...] = (0, 1, 2),
     affine: Affine = "no",
-    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "crossed"),
+    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "crossed", "planes"),
 ) -> Iterator[Goal]:
     """Tickets and their reinit in each regime; masks of one in another; twins, barriers, angles and weights."""
-    known("parts", parts, ("weights", "distances", "twins", "barriers", "crossed"))
+    known("parts", parts, ("weights", "distances", "twins", "barriers", "crossed", "planes"))
     rounds = rounds or ROUNDS[size]
     chosen = regimes or REGIMES[size]
     benches = [(regime, bench(size, rounds, seed, regime, affine)) for seed in seeds for regime in chosen]
