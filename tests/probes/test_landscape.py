@@ -16,8 +16,10 @@ from tombola.core.machine import Machine
 from tombola.core.seeds import Seeds
 from tombola.find import cut, draw
 from tombola.probes.barrier import barrier
+from tombola.probes.held import held, score, training_inputs
 from tombola.probes.landscape import landscape
 from tombola.probes.plane import Plane, filterwise
+from tombola.probes.renewal import settling
 from tombola.tasks.digits import Digits
 from tombola.train.loop import train
 from tombola.train.recipe import Recipe
@@ -55,8 +57,8 @@ def test_the_plane_through_three_networks_of_a_quadratic(alive: tuple[bool, ...]
     for (x, y), row in cells.items():
         assert row["test_loss"] == pytest.approx(quadratic(corners[0] + x * first + y * second))
     low, high = path.min(0), path.max(0)
-    more = 0.25 * (high - low).max()
-    assert (min(cells), max(cells)) == (pytest.approx(tuple(low - more)), pytest.approx(tuple(high + more)))
+    middle, reach = (low + high) / 2, 0.75 * (high - low).max()  # One scale for both directions.
+    assert (min(cells), max(cells)) == (pytest.approx(tuple(middle - reach)), pytest.approx(tuple(middle + reach)))
     numbers = found.numbers()
     assert numbers["off"] == pytest.approx(0, abs=1e-12) and numbers["points"] == 49 and numbers["examples"] == 7
     errors, losses = ([row[f"test_{name}"] for row in cells.values()] for name in ("error", "loss"))
@@ -151,17 +153,32 @@ def test_around_one_network(networks: dict[str, list[Trained]], name: str, stats
 def test_on_the_way_between_two_networks_it_is_the_barrier(networks: dict[str, list[Trained]], stats: Any):
     """Where statistics depend on the weights alone, the first axis from corner to corner is the line of `barrier`."""
     dense, sparse, other = networks["resnet"]
-    found = landscape((sparse, other, dense), points=3, margin=0.0, stats=stats, examples=0, gathered=180)
-    path = found.tables["path"]
-    assert 0 < path[2]["x"] < path[1]["x"]  # So the grid begins at the first and ends at the second network.
-    line = barrier(sparse, other, points=3, stats=stats, splits=("test",), examples=0, gathered=180).tables["curve"]
-    cells = plane_of(found)
-    for row, x in zip(line, sorted({x for x, _ in cells}), strict=True):
-        here = next(cell for (at_x, y), cell in cells.items() if at_x == x and abs(y) < 1e-9)
-        assert here["test_loss"] == pytest.approx(row["test_loss"], rel=1e-3)
-        assert here["test_error"] == pytest.approx(row["test_error"], abs=0.011)
-    keep = plane_of(landscape((sparse, other, dense), points=3, margin=0.0, stats="keep", examples=0))
-    assert list(keep.values()) != list(cells.values())
+    plane, device = Plane((sparse, other, dense), "through", 0, Machine()), torch.device("cpu")
+    settle = settling(plane.net, stats, training_inputs(sparse, Digits(), 180, device))
+    batches = held("landscape", sparse, Digits(), "test", 0, device)
+    given: dict[str, Any] = {"points": 3, "stats": stats, "splits": ("test",), "examples": 0, "gathered": 180}
+    for row in barrier(sparse, other, **given).tables["curve"]:
+        with torch.no_grad():
+            plane.go(row["t"] * plane.places[1][0], 0.0)
+            settle()
+            loss, wrong = score(plane.net, Digits(), batches())
+        assert loss == pytest.approx(row["test_loss"], rel=1e-3)
+        assert wrong.mean() == pytest.approx(row["test_error"], abs=0.011)
+
+
+def test_statistics_that_are_kept_are_those_of_the_last_network(networks: dict[str, list[Trained]]):
+    three = networks["resnet"]
+    given: dict[str, Any] = {"points": 3, "examples": 0, "gathered": 180}
+    kept, anew = (plane_of(landscape(tuple(three), stats=stats, **given)) for stats in ("keep", "recompute"))  # type: ignore[arg-type]
+    assert kept.keys() == anew.keys() and kept != anew
+    plane = Plane(three, "through", 0, Machine())
+    (x, y), values = next(iter(kept.items()))
+    plane.go(x, y)
+    with torch.no_grad():
+        batches = held("landscape", three[-1], Digits(), "test", 0, torch.device("cpu"))
+        assert score(plane.net, Digits(), batches())[0] == pytest.approx(values["test_loss"])
+    for name, value in plane.net.named_buffers():
+        assert torch.equal(value, three[-1].weights[name])
 
 
 def test_networks_are_left_as_they_were(networks: dict[str, list[Trained]]):
@@ -184,10 +201,10 @@ def test_what_is_refused(networks: dict[str, list[Trained]]):
     dense, sparse, other = networks["mlp"]
     line = at(CORNERS[0], CORNERS[1], (CORNERS[0] + CORNERS[1]) / 2)
     for given, more, message in (
-        ((dense, sparse), {}, "axes=principal is for three networks or more, and 2 are given. Between two networks"),
-        ((dense, sparse), {"axes": "random"}, "axes=random is for one network, and 2 are given. Between"),
-        ((dense,), {"axes": "through"}, "axes=through is for three networks, and 1 are given.$"),
-        ((), {}, "and 0 are given"),
+        ((dense, sparse), {}, "axes=principal is for three networks or more, and given: 2. Between two networks"),
+        ((dense, sparse), {"axes": "random"}, "axes=random is for one network, and given: 2. Between"),
+        ((dense,), {"axes": "through"}, "axes=through is for three networks, and given: 1.$"),
+        ((), {}, "and given: 0"),
         ((dense,), {"axes": "up"}, "up"),
         ((dense,), {"points": 1}, "points is 1. It is 2 or more"),
         ((dense,), {"margin": -0.1}, "margin is -0.1"),
@@ -200,6 +217,9 @@ def test_what_is_refused(networks: dict[str, list[Trained]]):
         (line, {"examples": 0}, "lie on one line"),
         ((dense, sparse, networks["resnet"][0]), {}, "one network has arch"),
         ((dense, sparse, dataclasses.replace(other, task=QUADRATIC)), {}, "Say on which data they are asked"),
+        ((dense, dataclasses.replace(sparse, task=QUADRATIC), other), {}, "Say on which data they are asked"),
+        (dense, {}, "Give trained networks in a row: networks="),
+        ((dense.ticket,), {}, "is no trained network. Train it first"),
     ):
         with pytest.raises(Refused, match=message):
             landscape(given, **{"points": 2, "examples": 20, **more})

@@ -91,6 +91,16 @@ def test_where_the_gradient_is_zero_the_rise_is_that_of_the_curvature():
     assert found["sharpness"] == pytest.approx(worst * (1 + 0.16 + 4) / 6, rel=1e-4)
 
 
+def test_random_places_help_where_the_gradient_leads_nowhere():
+    """Beside a minimum along the least curved direction the gradient points to where the rise is smallest."""
+    values, vectors = np.linalg.eigh(HESSIAN)
+    (one,) = ends(QUADRATIC, [[(np.linalg.lstsq(X, Y)[0] + 1e-6 * vectors[:, 0]).tolist()]])
+    stuck, helped = (sharpness(one, radius=0.5, steps=3, probes=n, **EXACT).numbers() for n in (0, 10))
+    assert stuck["sharpness"] == pytest.approx(0.5**2 / 2 * values[0], rel=1e-3)
+    assert stuck["sharpness"] < helped["sharpness_random"] < helped["sharpness"] <= 0.5**2 / 2 * values[-1] + 1e-5
+    assert helped["sharpness_first_step"] == stuck["sharpness_first_step"]
+
+
 def test_scales_that_the_function_does_not_feel():
     even, uneven = ends(PRODUCT, [[[1.5]], [[1.5]]], [[[4.5]], [[0.5]]])
     adaptive = [sharpness(one, radius=0.2, adaptive=True, probes=0, **EXACT).numbers() for one in (even, uneven)]

@@ -142,6 +142,7 @@ def test_places_on_a_picture_are_marked_and_joined():
     assert re.findall(r'<polyline points="([^"]+)"', drawn) == ["0.5,1.5 2,0.25"]
     circles = re.findall(r'<circle cx="([^"]+)" cy="([^"]+)" r="([^"]+)"', drawn)
     assert [(float(x), float(y)) for x, y, _ in circles] == list(path) and float(circles[0][2]) < float(circles[1][2])
+    assert re.findall("<title>(network .)</title>", drawn) == ["network 0", "network 1"]  # As in the table.
     alone = picture_svg(row, Picture(name="p", caption="c", values=((1.0,),), path=((0.5, 0.5),)))
     assert "<polyline" not in alone and alone.count("<circle") == 1
     assert "<circle" not in picture_svg(row, Picture(name="p", caption="c", values=((1.0,),)))

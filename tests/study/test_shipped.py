@@ -31,7 +31,7 @@ def test_titles_and_settings_are_read_and_nothing_is_run(tmp_path: pathlib.Path,
     fields = (("first", ""), ("second", "2"), ("third", ""), ("fourth", "('a', 1.5)"))
     assert entries() == [
         Entry("study", "bare", "tombola.studies.bare", "bare", ()),
-        Entry("study", "one", "tombola.studies.one", "Title of one.", fields),
+        Entry("study", "one", "tombola.studies.one", "Title of one.", fields, "More."),
     ]
     assert str(entries()[1]) == "one(first, second=2, third, fourth=('a', 1.5))"
     assert shipped() == {"bare": "bare", "one": "Title of one."}

@@ -20,7 +20,7 @@ from tombola.probes.heights import heights
 from tombola.probes.held import held, training_inputs
 from tombola.probes.line import WEIGHTS, Weights
 from tombola.probes.paired import check_two
-from tombola.probes.renewal import settling
+from tombola.probes.renewal import check_settled, settling
 from tombola.study.step import Context, step
 from tombola.train.cost import cost_of
 from tombola.train.device import device_clock, threads
@@ -41,11 +41,17 @@ def _in_order(**given: Any) -> dict[str, Any]:
     if not given["splits"]:
         raise Refused(f"bezier: there are no splits. Name one or more of {', '.join(get_args(Split))}.")
     if given["points"] < FEWEST:
-        raise Refused(f"bezier: {given['points']} points. Its ends and one between them are {FEWEST}; 61 are usual.")
+        raise Refused(f"bezier: points is {given['points']}. Its ends and one between them are {FEWEST}; 61 are usual.")
     for name in ("examples", "gathered"):
         if given[name] < 0:
             raise Refused(f"bezier: {name} is {given[name]}. It is 0 or more.")
+    if given["recipe"] is not None and given["recipe"].rewire != Static():
+        raise _changing(given["recipe"])
     return given
+
+
+def _changing(recipe: Recipe) -> Refused:
+    return Refused(f"bezier: {recipe.rewire} changes masks while training. Give a recipe that does not: recipe=...")
 
 
 @step("bezier", prepare=_in_order)
@@ -69,14 +75,15 @@ def bezier(
     Networks with a high barrier on the straight line between them are often joined by such a path without one (Garipov
     et al. 2018, section 3): then they do not lie in one basin by `barrier`, and yet in one valley. The middle starts
     halfway between the two and is trained by the recipe, each batch at a place t of the path that is drawn evenly; what
-    lives in neither network stays dead in it. Numbers and the table `curve` are those of `barrier`, and `bend` is how
-    far the middle came off the straight line, as a share of the distance of the two.
+    lives in neither network stays dead in it. Numbers and the table `curve` are those of `barrier`. `bend` is how far
+    the path is off the straight line at most: half as far as its middle, as a share of the distance of the two.
 
     A path that has a barrier may only not have been trained long enough: this is no proof that there is none.
 
     Args:
         task: That of a's training unless told; both were trained on it, or it is named.
         recipe: How the middle is trained; a's unless told. Decay acts on the middle itself; the last weights count.
+            What a held out is held out here too.
         points: As in `barrier`; 61 in the paper.
         stats: What running statistics of batch norm are at a point: "recompute" gathers them anew, on `gathered`
             training examples or more (0: a whole epoch), as the paper does; "batch": those of each batch of 2,000 that
@@ -103,10 +110,12 @@ def bezier(
         True
     """
     task = check_two("bezier", a, b, task, splits)
-    recipe = (a.recipe if recipe is None else recipe).in_steps(task)
+    recipe = a.recipe if recipe is None else recipe
     if recipe.rewire != Static():
-        raise Refused(f"bezier: {recipe.rewire} changes masks while training. Give a recipe that does not: recipe=...")
-    recipe = dataclasses.replace(recipe, select="last", patience=0, evaluate=recipe.steps, rewind=0)
+        raise _changing(recipe)
+    kept: Any = {"validation": a.recipe.validation, "split_seed": a.recipe.split_seed, "rewind": 0}
+    recipe = dataclasses.replace(recipe, **kept, select="last", patience=0).in_steps(task)
+    recipe = dataclasses.replace(recipe, evaluate=recipe.steps)
     masks = (a.mask & b.mask,) * 2 if weights == "shared" else (a.mask, b.mask)
     ends = [mask.apply(one.weights) for one, mask in zip((a, b), masks, strict=True)]
     for one, end in zip((a, b), ends, strict=True):
@@ -117,13 +126,14 @@ def bezier(
     check(start, task, recipe)
     run = Path(start, task, recipe, seeds, context)
     run.between(*ends)
+    device, net = run.device, run.net
+    check_settled("bezier", start.arch, net, stats, KNOWN)  # Before the training, which may take long.
+    data = {split: held("bezier", a, task, split, examples, device) for split in splits}
     run.to_step(int(recipe.steps))
-    device, net = run.device, run.net.eval()
-    trained = {name: value.detach().clone() for name, value in net.named_parameters()}
+    trained = {name: value.detach().clone() for name, value in net.eval().named_parameters()}
     started = device_clock(device)
     with threads(context.machine), torch.no_grad():
-        settle = settling("bezier", a.ticket.arch, net, stats, KNOWN, training_inputs(a, task, gathered, device))
-        data = {split: held("bezier", a, task, split, examples, device) for split in splits}
+        settle = settling(net, stats, training_inputs(a, task, gathered, device))
 
         def go(t: float) -> None:
             for (_, value), here in zip(net.named_parameters(), run.at(t, trained).values(), strict=True):
@@ -168,7 +178,11 @@ class Path(Run):
 
 
 def _bend(ends: list[dict[str, Tensor]], halfway: Mapping[str, Tensor], middle: Mapping[str, Tensor]) -> float:
-    """How far the middle is from halfway, by the distance of the ends."""
-    moved = sum(float((value.cpu() - halfway[name]).double().square().sum()) for name, value in middle.items())
-    apart = sum(float((ends[0][name] - ends[1][name]).double().square().sum()) for name in middle)
-    return (moved / apart) ** 0.5 if apart else 0.0
+    """How far the path is off the straight line at t = 1/2, where it is farthest, by the length of that."""
+    square, along, length = 0.0, 0.0, 0.0
+    for name, value in middle.items():
+        moved = (value.cpu() - halfway[name]).double()
+        line = (ends[1][name] - ends[0][name]).double()
+        square, along = square + float(moved.square().sum()), along + float((moved * line).sum())
+        length += float(line.square().sum())
+    return max(0.0, square / length - (along / length) ** 2) ** 0.5 / 2 if length else 0.0

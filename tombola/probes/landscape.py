@@ -13,7 +13,8 @@ from tombola.core.task import Split, Task
 from tombola.probes.held import held, score, training_inputs
 from tombola.probes.paired import check_two
 from tombola.probes.plane import Axes, Plane
-from tombola.probes.renewal import settling
+from tombola.probes.renewal import check_settled, settling
+from tombola.study.deferred import kind_of
 from tombola.study.step import Context, step
 from tombola.train.device import device_clock, threads
 from tombola.train.flops import flops
@@ -31,6 +32,10 @@ Grid = NDArray[np.float64]
 
 def _in_order(networks: Any, axes: str, **given: Any) -> dict[str, Any]:
     """The arguments, looked at as soon as they are given: calls may be made much later."""
+    if not isinstance(networks, list | tuple):
+        raise Refused(f"landscape: 'networks' is {networks!r}. Give trained networks in a row: networks=(one,).")
+    if odd := [one for one in networks if not issubclass(kind_of(one), Trained)]:
+        raise Refused(f"landscape: {odd[0]!r} is no trained network. Train it first.")
     check_word("axes", axes, AXES)
     check_word("stats", given["stats"], ("", *KNOWN))
     check_word("split", given["split"], get_args(Split))
@@ -44,7 +49,7 @@ def _in_order(networks: Any, axes: str, **given: Any) -> dict[str, Any]:
     wanted = {"random": "one network", "through": "three networks", "principal": "three networks or more"}[axes]
     if not {"random": number == ALONE, "through": number == CORNERS, "principal": number >= CORNERS}[axes]:
         line = " Between two networks there is a line: barrier." if number == ALONE + 1 else ""
-        raise Refused(f"landscape: axes={axes} is for {wanted}, and {number} are given.{line}")
+        raise Refused(f"landscape: axes={axes} is for {wanted}, and given: {number}.{line}")
     return {"networks": tuple(networks), "axes": axes, **given}
 
 
@@ -80,9 +85,9 @@ def landscape(
         networks: Of one architecture.
         task: That of their training unless told.
         axes: By the number of networks unless told.
-        points: In each direction: 21 are 441 evaluations.
+        points: In each direction: 21 are 441 evaluations. Both directions have one scale.
         reach: "random": how far the grid goes to each side, in the network's own lengths.
-        margin: The others: how far the grid goes beyond the networks, as a share of the longer side.
+        margin: The others: how far the grid goes beyond the networks along the longer side, as a share of that.
         stats: What running statistics of batch norm are at a point: "keep", those of the last network; "recompute",
             gathered anew; "batch", those of each batch of 2,000 that is asked. There is no default for a network that
             has such.
@@ -109,19 +114,16 @@ def landscape(
         True
     """
     last = networks[-1]
-    for one in networks:
-        task = check_two("landscape", last, one, task, (split,))
-    assert task is not None  # There is at least one network.
+    (task, *_) = [check_two("landscape", last, one, task, (split,)) for one in networks]
     assert axes  # Said by `prepare`.
     device = torch.device(context.machine.device)
     plane = Plane(networks, axes, seed, context.machine)
+    check_settled("landscape", last.ticket.arch, plane.net, stats, KNOWN)
     across, up = _grid(plane, axes, points, reach, margin)
     started, asked = device_clock(device), 0
     errors, losses = np.empty((points, points)), np.empty((points, points))
     with threads(context.machine), torch.no_grad():
-        settle = settling(
-            "landscape", last.ticket.arch, plane.net, stats, KNOWN, training_inputs(last, task, gathered, device)
-        )
+        settle = settling(plane.net, stats, training_inputs(last, task, gathered, device))
         batches = held("landscape", last, task, split, examples, device)
         for row, y in enumerate(up):
             for column, x in enumerate(across):
@@ -169,8 +171,8 @@ def _grid(plane: Plane, axes: Axes, points: int, reach: float, margin: float) ->
         return np.linspace(-reach, reach, points), np.linspace(-reach, reach, points)
     places = np.array(plane.places)
     low, high = places.min(0), places.max(0)
-    more = margin * float((high - low).max())
-    across, up = (np.linspace(low[n] - more, high[n] + more, points) for n in (0, 1))
+    reach = (0.5 + margin) * float((high - low).max())
+    across, up = (np.linspace(middle - reach, middle + reach, points) for middle in (low + high) / 2)
     return across, up
 
 

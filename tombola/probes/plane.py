@@ -20,8 +20,8 @@ Weights = Mapping[str, Tensor]
 class Plane:
     """The networks origin + x first + y second: one network, whose parameters are blended in place.
 
-    `places` are those of the networks in it, `off` how far each lies outside, and `reach` is the longest of both.
-    Statistics are those of the last network until they are settled otherwise.
+    `places` are those of the networks in it, `off` how far each lies outside; `explained` are the shares of both axes
+    in the squared distances of all from the origin. Statistics are those of the last network.
 
     Raises:
         Failed: If a value of theirs is not finite.

@@ -41,32 +41,13 @@ def renewal(line: Line, stats: Stats, inputs: Inputs) -> Callable[[float], None]
     return settle
 
 
-def settling(
-    probe: str, arch: Arch, net: nn.Module, stats: str, known: Mapping[str, str], inputs: Inputs
-) -> Callable[[], None]:
+def settling(net: nn.Module, stats: str, inputs: Inputs) -> Callable[[], None]:
     """What is to be done at each place where a network has been brought, if there are no two ends to blend.
 
     "recompute" gathers its statistics anew, "batch" takes those of each batch; with another word they stay.
-
-    Args:
-        known: What the words mean of which one must be said, for the message.
-
-    Raises:
-        Refused: If the network has running statistics and it is not said what becomes of them, or it has none.
     """
-    layers = norms(net)
-    if layers and not stats:
-        ways = " or ".join(f"{word} ({meaning})" for word, meaning in known.items())
-        raise Refused(
-            f"{probe}: {arch} has batch norm, and much depends on what becomes of its running statistics. Say "
-            f"stats={ways}."
-        )
-    if stats and not layers:
-        raise Refused(
-            f"{probe}: {arch} has no batch norm that gathers statistics, so stats={stats} means nothing. Leave it out."
-        )
     if stats == "batch":
-        for layer in layers.values():
+        for layer in norms(net).values():
             layer.train()
 
     def settle() -> None:
@@ -74,6 +55,25 @@ def settling(
             gather(net, inputs())
 
     return settle
+
+
+def check_settled(probe: str, arch: Arch, net: nn.Module, stats: str, known: Mapping[str, str]) -> None:
+    """Refuse a word that does not go with a network; `known` says what the words mean of which one must be said.
+
+    Raises:
+        Refused: If the network has running statistics and it is not said what becomes of them, or it has none.
+    """
+    has = bool(norms(net))
+    if has and not stats:
+        ways = " or ".join(f"{word} ({meaning})" for word, meaning in known.items())
+        raise Refused(
+            f"{probe}: {arch} has batch norm, and much depends on what becomes of its running statistics. Say "
+            f"stats={ways}."
+        )
+    if stats and not has:
+        raise Refused(
+            f"{probe}: {arch} has no batch norm that gathers statistics, so stats={stats} means nothing. Leave it out."
+        )
 
 
 def check_stats(line: Line, stats: Stats) -> None:

@@ -63,8 +63,9 @@ def sharpness(
         task: That of its training unless told.
         radius: Of the ball, in weights: 0.05 as in the paper; with `adaptive` it is a share of them, such as 0.5.
         adaptive: Whether each weight is measured by its own size.
-        steps: After the first, each to where on the edge the gradient leads at the last place, taken over all examples:
-            where the loss is convex it only rises so (Journée et al. 2010, section 3).
+        steps: Each to where on the edge the gradient leads at the last place, taken over all examples: where the loss
+            is convex it only rises so (Journée et al. 2010, section 3). They begin where the gradient of the middle
+            leads, or at a random place if one is higher.
         probes: Random places; 0: none.
         examples: So many training examples, always the same ones; 0: all.
         at_once: Examples in memory at a time.
@@ -98,9 +99,11 @@ def sharpness(
     context.meter.device_seconds = device_clock(device) - started
     asked = sum(len(targets) for _, targets in parts)
     forward = flops(trained.ticket.arch, trained.ticket.io, trained.mask).forward_dense
-    context.meter.flops = forward * asked * (3 * (steps + 1) + 1 + probes)  # A gradient is two more of it.
+    context.meter.flops = forward * asked * (3 + 4 * steps + 1 + probes)  # A gradient is two more of it.
     if odd := [name for name, value in numbers.items() if not np.isfinite(value)]:
-        raise Failed(f"sharpness: '{odd[0]}' of {trained!r} is not finite. Its training went astray, or lower radius.")
+        raise Failed(
+            f"sharpness: '{odd[0]}' of {trained!r} is not finite. Its training went astray, or the ball is too large."
+        )
     return Measurement({**numbers, "radius": radius, "examples": asked})
 
 
@@ -135,19 +138,22 @@ class Ball:
 def _measured(ball: Ball, steps: int, probes: int, seed: int) -> dict[str, float]:
     start, way = ball.slope(torch.zeros_like(ball.middle))
     move = ball.edge(way if float(way.norm()) else ball.directions.drawn(seed, "start"))
-    rises = [0.0]
+    first = ball.loss(move) - start
+    places = [ball.edge(ball.directions.drawn(seed, number)) for number in range(probes)]
+    each = [ball.loss(place) - start for place in places]
+    rises = [0.0, first, *each]
+    if each and max(each) > first:  # The gradient may lead along a direction that is curved but little.
+        move = places[int(np.argmax(each))]
     for _ in range(steps):
-        loss, slope = ball.slope(move)
-        rises.append(loss - start)
+        _, slope = ball.slope(move)
         move = ball.edge(slope) if float(slope.norm()) else move
-    rises.append(ball.loss(move) - start)
+        rises.append(ball.loss(move) - start)
     numbers = {
         "loss": start,
         "sharpness": float(np.max(rises)),
-        "sharpness_first_step": rises[1],
+        "sharpness_first_step": first,
         "gradient_rise": ball.radius * float(way.norm()),
     }
-    each = [ball.loss(ball.edge(ball.directions.drawn(seed, number))) - start for number in range(probes)]
     if each:
         numbers["sharpness_random"] = float(np.mean(each))
         numbers["sharpness_random_error"] = float(np.std(each, ddof=1) / np.sqrt(probes)) if probes > 1 else 0.0

@@ -185,8 +185,8 @@ def _path(picture: Picture) -> list[Markup]:
     size = len(picture.values[0])
     line = " ".join(f"{x:.6g},{y:.6g}" for x, y in picture.path)
     drawn = [tag("polyline", points=line, class_="path", stroke_width=size / 120)] if len(picture.path) > 1 else []
-    for number, (x, y) in enumerate(picture.path, start=1):
-        radius = size / 50 if number == len(picture.path) else size / 90
+    for number, (x, y) in enumerate(picture.path):
+        radius = size / 50 if number == len(picture.path) - 1 else size / 90
         drawn.append(tag("circle", tag("title", f"network {number}"), cx=x, cy=y, r=radius, class_="place"))
     return drawn
 

@@ -164,7 +164,7 @@ def _twins(chosen: Sequence[str], large: str, level: int, at: str) -> Iterator[C
 def _crossed(large: str, level: int, at: str) -> Iterator[Claim]:
     """Is it finding a ticket, or training it, that has to be stable?"""
     borrowed, own = _row(_stability.masks_of(large), "128", level), _row("reinit", "128", level)
-    sentence = f"{at} masks of batch {large} that are trained with batch 128 are within half a point of reinit"
+    sentence = f"{at} masks of batch {large} that are trained with batch 128 are half a point ahead of reinit at most"
     yield Claim(sentence, tests=(NotWorse(where=own, than=borrowed, margin=SAME),), family="crossed")
     ticket, borrowed = _row("IMP", large, level), _row(_stability.masks_of("128"), large, level)
     sentence = f"{at} tickets of batch {large} beat masks of batch 128 that are trained like them"

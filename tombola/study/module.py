@@ -89,8 +89,8 @@ class Study:
         function = getattr(self.module, what)
         if not callable(function):
             raise Refused(
-                f"{self.place}: {what} is a {type(function).__name__}. It must be a function that yields, or returns "
-                f"a list: def {what}(): return [...]"
+                f"{self.place}: {what} is of type {type(function).__name__}. It must be a function that yields, or "
+                f"returns a list: def {what}(): return [...]"
             )
         takes = inspect.signature(function).parameters
         every = any(one.kind is one.VAR_KEYWORD for one in takes.values())
