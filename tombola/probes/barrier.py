@@ -93,6 +93,7 @@ def barrier(
 
     Example:
         >>> from tombola.archs.mlp import Mlp
+        >>> from tombola.core.seeds import Seeds
         >>> from tombola.find import draw
         >>> from tombola.tasks.digits import Digits
         >>> from tombola.train.loop import train
