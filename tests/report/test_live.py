@@ -200,20 +200,24 @@ def test_lost_and_damaged_results_are_named(terminal: Callable[..., Any]):
     ]
 
 
-def test_a_call_draws_nothing(terminal: Callable[..., Screen]):
-    """It takes tens of microseconds, and drawing takes milliseconds; the best of many, as machines are busy."""
-    terminal()
+def test_a_call_draws_nothing(terminal: Callable[..., Screen], monkeypatch: pytest.MonkeyPatch):
+    """It takes note and is gone: all drawing is done by the thread that redraws, and at the start and the end."""
+    screen, drawing, picture = terminal(), list[int](), Live._picture
+
+    def drawn(self: Live) -> Any:
+        drawing.append(threading.get_ident())
+        return picture(self)
+
+    monkeypatch.setattr(Live, "_picture", drawn)
     with Live() as live:
         live(run(train=100))
         live(start(0, name="ticket"))
-        told = progress(0, 10)
-        best = float("inf")
-        for _ in range(20):
-            began = time.perf_counter()
-            for _ in range(50):
-                live(told)
-            best = min(best, (time.perf_counter() - began) / 50)
-    assert best < 500e-6
+        before = drawing.count(threading.get_ident())
+        assert before == 1  # The start.
+        for done in range(1000):
+            live(progress(0, done))
+        assert drawing.count(threading.get_ident()) == before
+    assert drawing.count(threading.get_ident()) > before and "ticket" in screen.getvalue()
 
 
 def test_events_may_come_while_it_is_drawn(terminal: Callable[..., Screen]):
