@@ -1,6 +1,7 @@
 """The directions in which a trained network can move: along what learns and lives."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,13 @@ from torch import Tensor, nn
 from tombola.core.mask import Mask
 from tombola.core.seeds import numbers
 from tombola.core.task import Task
-from tombola.probes.predictions import typed
+from tombola.probes.held import held
+from tombola.probes.predictions import check_same, typed
+from tombola.train.trained import Trained
+
+Exact = Literal["float32", "float64"]
+EXACT = ("float32", "float64")
+"""In which numbers is computed."""
 
 
 class Directions:
@@ -28,6 +35,21 @@ class Directions:
         self.places = {name: mask[name].flatten().nonzero()[:, 0] for name in self.parameters if name in mask}
         self.size = sum(len(self.places.get(name, value.flatten())) for name, value in self.parameters.items())
         self.examples = sum(len(targets) for _, targets in batches)
+
+    @classmethod
+    def of(
+        cls, trained: Trained, task: Task, *, examples: int, at_once: int, exact: Exact, device: torch.device
+    ) -> Self:
+        """Those of a trained network, with so many of its training examples, `at_once` of them in memory at a time.
+
+        Raises:
+            Refused: If it is not for this task.
+        """
+        check_same(cls.name, trained, task)
+        net = trained.module().to(device=device, dtype=getattr(torch, exact))
+        whole = held(cls.name, trained, task, "train", examples, device)()
+        parts = [pair for x, y in whole for pair in zip(x.split(at_once), y.split(at_once), strict=True)]
+        return cls(net, living_of(trained.mask), task, parts)
 
     def living(self, values: Iterable[Tensor]) -> Tensor:
         """One value for each direction, of one tensor for each parameter."""

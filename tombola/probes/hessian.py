@@ -1,6 +1,6 @@
 """How curved the loss is where a training ended: the largest eigenvalues of the Hessian, its trace and its spectrum."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +10,7 @@ from tombola.core.errors import Failed, Refused
 from tombola.core.measurement import Measurement
 from tombola.core.task import Task
 from tombola.probes.curvature import Curvature, check_room, lanczos, smoothed
-from tombola.probes.directions import living_of
-from tombola.probes.held import held
-from tombola.probes.predictions import check_same
+from tombola.probes.directions import EXACT, Exact
 from tombola.study.step import Context, step
 from tombola.train.device import device_clock, threads
 from tombola.train.trained import Trained
@@ -21,7 +19,6 @@ SHOWN = 201
 """Places at which the spectral density is told."""
 WIDTH = 0.01
 """Of each Ritz value in the smoothed density, as a share of the whole range."""
-EXACT = ("float32", "float64")
 
 
 def _in_order(**given: Any) -> dict[str, Any]:
@@ -43,7 +40,7 @@ def hessian(
     probes: int = 10,
     examples: int = 1000,
     at_once: int = 250,
-    exact: Literal["float32", "float64"] = "float32",
+    exact: Exact = "float32",
     seed: int = 0,
     *,
     context: Context = Context(),
@@ -89,16 +86,11 @@ def hessian(
         (True, 310)
     """
     task = trained.task if task is None else task
-    check_same("hessian", trained, task)
     device = torch.device(context.machine.device)
-    kind = torch.float64 if exact == "float64" else torch.float32
-    net = trained.module().to(device=device, dtype=kind)
     started = device_clock(device)
     with threads(context.machine):
-        whole = list(held("hessian", trained, task, "train", examples, device)())
-        parts = [pair for x, y in whole for pair in zip(x.split(at_once), y.split(at_once), strict=True)]
-        curvature = Curvature(net, living_of(trained.mask), task, parts)
-        check_room(curvature.size, steps, torch.finfo(kind).bits // 8, device)
+        curvature = Curvature.of(trained, task, examples=examples, at_once=at_once, exact=exact, device=device)
+        check_room(curvature.size, steps, torch.finfo(getattr(torch, exact)).bits // 8, device)
         found = [lanczos(curvature, curvature.drawn("start", seed, n), steps) for n in range(starts)]
         numbers = _trace(curvature, probes, seed)
     context.meter.device_seconds = device_clock(device) - started

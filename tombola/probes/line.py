@@ -27,11 +27,8 @@ class Line:
 
     def __init__(self, a: Trained, b: Trained, machine: Machine, *, weights: Weights = "own") -> None:
         self.arch = a.ticket.arch
-        net: nn.Module = a.module().to(torch.device(machine.device)).eval()
-        if len(a.ticket.io.inputs) == 3 and machine.layout == "channels_last":
-            net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.net = net
-        values = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+        self.net = placed(a, machine)
+        values = {**dict(self.net.named_parameters()), **dict(self.net.named_buffers())}
         self._values = {name: value.detach() for name, value in values.items() if value.is_floating_point()}
         self._ends = [{name: torch.empty_like(value) for name, value in self._values.items()} for _ in "ab"]
         masks = (a.mask & b.mask,) * 2 if weights == "shared" else (a.mask, b.mask)
@@ -46,3 +43,11 @@ class Line:
         first, second = self._ends
         for name, value in self._values.items():
             torch.lerp(first[name], second[name], t, out=value)
+
+
+def placed(trained: Trained, machine: Machine) -> nn.Module:
+    """The network of a training on its device, in the memory layout of the machine, in evaluation mode."""
+    net: nn.Module = trained.module().to(torch.device(machine.device)).eval()
+    if len(trained.ticket.io.inputs) == 3 and machine.layout == "channels_last":
+        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
 from tombola.core.seeds import numbers
+from tombola.probes.line import placed
 from tombola.train.trained import Trained
 
 Axes = Literal["random", "through", "principal"]
@@ -29,12 +30,8 @@ class Plane:
     """
 
     def __init__(self, networks: Sequence[Trained], axes: Axes, seed: int, machine: Machine) -> None:
-        self.arch = networks[-1].ticket.arch
-        net: nn.Module = networks[-1].module().to(torch.device(machine.device)).eval()
-        if len(networks[-1].ticket.io.inputs) == 3 and machine.layout == "channels_last":
-            net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.net = net
-        self._values = {name: value.detach() for name, value in net.named_parameters()}
+        self.net = placed(networks[-1], machine)
+        self._values = {name: value.detach() for name, value in self.net.named_parameters()}
         states = [self._living(one) for one in networks]
         if axes == "random":
             ways = [filterwise(states[0], networks[0].mask, seed, number) for number in (0, 1)]

@@ -1,6 +1,6 @@
 """How much the loss rises near where a training ended: at worst within a radius, and on the mean."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,15 +10,11 @@ from tombola.checks import check_word
 from tombola.core.errors import Failed, Refused
 from tombola.core.measurement import Measurement
 from tombola.core.task import Task
-from tombola.probes.directions import Directions, living_of
-from tombola.probes.held import held
-from tombola.probes.predictions import check_same
+from tombola.probes.directions import EXACT, Directions, Exact
 from tombola.study.step import Context, step
 from tombola.train.device import device_clock, threads
 from tombola.train.flops import flops
 from tombola.train.trained import Trained
-
-EXACT = ("float32", "float64")
 
 
 def _in_order(**given: Any) -> dict[str, Any]:
@@ -42,7 +38,7 @@ def sharpness(
     probes: int = 10,
     examples: int = 1000,
     at_once: int = 250,
-    exact: Literal["float32", "float64"] = "float32",
+    exact: Exact = "float32",
     seed: int = 0,
     *,
     context: Context = Context(),
@@ -87,24 +83,25 @@ def sharpness(
         True
     """
     task = trained.task if task is None else task
-    check_same("sharpness", trained, task)
     device = torch.device(context.machine.device)
-    net = trained.module().to(device=device, dtype=torch.float64 if exact == "float64" else torch.float32)
     started = device_clock(device)
     with threads(context.machine):
-        whole = list(held("sharpness", trained, task, "train", examples, device)())
-        parts = [pair for x, y in whole for pair in zip(x.split(at_once), y.split(at_once), strict=True)]
-        directions = Directions(net, living_of(trained.mask), task, parts)
-        numbers = _measured(Ball(directions, radius, adaptive), steps, probes, seed)
+        near = Neighbours.of(trained, task, examples=examples, at_once=at_once, exact=exact, device=device)
+        numbers = _measured(Ball(near, radius, adaptive), steps, probes, seed)
     context.meter.device_seconds = device_clock(device) - started
-    asked = sum(len(targets) for _, targets in parts)
     forward = flops(trained.ticket.arch, trained.ticket.io, trained.mask).forward_dense
-    context.meter.flops = forward * asked * (3 + 4 * steps + 1 + probes)  # A gradient is two more of it.
+    context.meter.flops = forward * near.examples * (3 * (1 + steps) + 2 + probes)  # A gradient is two more of it.
     if odd := [name for name, value in numbers.items() if not np.isfinite(value)]:
         raise Failed(
             f"sharpness: '{odd[0]}' of {trained!r} is not finite. Its training went astray, or the ball is too large."
         )
-    return Measurement({**numbers, "radius": radius, "examples": asked})
+    return Measurement({**numbers, "radius": radius, "examples": near.examples})
+
+
+class Neighbours(Directions):
+    """The directions of a network, with random streams of their own."""
+
+    name = "sharpness"
 
 
 class Ball:
@@ -145,9 +142,10 @@ def _measured(ball: Ball, steps: int, probes: int, seed: int) -> dict[str, float
     if each and max(each) > first:  # The gradient may lead along a direction that is curved but little.
         move = places[int(np.argmax(each))]
     for _ in range(steps):
-        _, slope = ball.slope(move)
+        loss, slope = ball.slope(move)
+        rises.append(loss - start)
         move = ball.edge(slope) if float(slope.norm()) else move
-        rises.append(ball.loss(move) - start)
+    rises.append(ball.loss(move) - start)
     numbers = {
         "loss": start,
         "sharpness": float(np.max(rises)),

@@ -22,8 +22,8 @@ class Recipe:
     Times are steps (500 or "500it") or epochs ("85ep"); `in_steps` turns them all into steps, before any key is made.
     The rate rises linearly over the first `warmup` and then follows the schedule. Tickets restart from the weights at
     `rewind`, at that place of the schedule, with a fresh optimiser. Gradients are clipped to the norm `clip` (0: not).
-    Each batch is taken in `accumulate` parts, one after the other, whose gradients are added: the same update in less
-    memory, but for batch norm, which then sees each part by itself.
+    Each batch is taken in parts of `batch / accumulate` examples (rounded up), one after the other, whose gradients are
+    added: the same update in less memory, but for batch norm, which then sees each part by itself.
     The fraction `validation` of the training data is held out, drawn by `split_seed`. Curves have a point every
     `evaluate`. The weights given back are the "last" or, by validation accuracy, the "best"; `patience` ends a
     training after so many evaluations without a better one (0: never). `rewire` changes the mask while training.
