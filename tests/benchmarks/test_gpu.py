@@ -6,15 +6,20 @@ import re
 import pytest
 
 from benchmarks import gpu
+from tombola.train.bfloat import native
 
 
 @pytest.mark.slow
 def test_the_whole_table_in_small(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):
-    """On a processor a fleet of one and the plain loop give the same numbers, and no way fails."""
+    """On a processor a fleet of one and the plain loop give the same numbers; what can be had there does not fail."""
     out = tmp_path / "speed" / "gpu.md"
     gpu.main(["--device", "cpu", "--small", "--out", str(out)])
     text = out.read_text()
-    assert capsys.readouterr().out.strip() in text and "not to be had" not in text
+    failed = [line for line in text.splitlines() if "not to be had" in line]
+    assert capsys.readouterr().out.strip() in text
+    assert len(failed) == (0 if native() else 4) and all(
+        "bfloat16 |" in line or "bfloat16, " in line for line in failed
+    )
     rows = [line for line in text.splitlines() if re.search(r"^\| (step|captured|2 networks)", line)]
     assert len(rows) == 8
     losses = [float(loss) for loss in re.findall(r"(\d\.\d{4}) and", text)]

@@ -97,7 +97,7 @@ def test_the_example_is_planned_run_once_and_reported(capsys: pytest.CaptureFixt
 
 @pytest.mark.slow
 def test_every_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 9
     for command in COMMANDS:
         with pytest.raises(SystemExit) as end:
             main(shlex.split(command)[1:])

@@ -13,7 +13,8 @@ from tombola.report.curves import MOST_ARMS, STYLES, Drawn, drawn, in_words, sty
 from tombola.report.declared import Curve
 from tombola.report.figures import save_figure
 from tombola.report.findings import Findings, Measured, Picture
-from tombola.report.panels import albums, heat_svg, heats, picture_svg, strongest
+from tombola.report.page import render
+from tombola.report.panels import MOST_PICTURES, albums, heat_svg, heats, picture_svg, strongest
 from tombola.report.plot import curve_svg
 from tombola.report.svg import Axis, LogAxis
 
@@ -165,6 +166,24 @@ def test_albums_go_from_dense_to_sparse_and_keep_seeds_apart(make_synthetic: Mak
     assert (first.title, second.title) == ("First layer: seed 0", "First layer: seed 9")
     for album in (first, second):
         assert [row.labels["level"] for row, _ in album.pictures] == [0, 1, 2]
+
+
+def test_albums_beyond_what_a_page_holds_are_counted_and_named(make_synthetic: Make):
+    made = make_synthetic(levels=2)
+    few = tuple(row for row in made.rows if row.pictures)
+    assert len(few) == 3
+    many = tuple(
+        replace(row, labels={**row.labels, "seed": seed}, key=f"{seed}:{at}")
+        for seed in range(26)
+        for at, row in enumerate(few)
+    )
+    found = albums(replace(made, rows=many))
+    assert [len(album.pictures) for album in found] == [3] * 24 + [0] * 2 and MOST_PICTURES == 72
+    assert [album.left_out for album in found] == [0] * 24 + [3] * 2
+    page = render(replace(made, rows=many))
+    assert "No room for 6 more: a page holds 72." in page
+    assert page.count('<ul class="album') == 24 and "<li>First layer: seed 25 (3)</li>" in page
+    assert "No room for" not in render(made)
 
 
 def test_layers_are_shown_with_their_mean_densities(make_synthetic: Make):

@@ -196,7 +196,7 @@ def test_another_cluster_of_this_machine_is_joined_only_if_it_is_named(nodes: No
 
     assert where() != nodes.address
     assert where("local", RAY_ADDRESS=nodes.address) != nodes.address
-    assert where(RAY_ADDRESS=nodes.address) == where(nodes.address) == where("auto") == nodes.address
+    assert where(RAY_ADDRESS=nodes.address) == where(nodes.address) == nodes.address
 
 
 DEAF = """

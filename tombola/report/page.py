@@ -21,7 +21,7 @@ from tombola.report.environments import environments
 from tombola.report.findings import Findings
 from tombola.report.judge import judge
 from tombola.report.links import to_key, to_rows
-from tombola.report.panels import albums, heat_svg, heats, picture_svg, strongest
+from tombola.report.panels import MOST_PICTURES, albums, heat_svg, heats, picture_svg, strongest
 from tombola.report.pivots import lay_out
 from tombola.report.plot import curve_svg, legend_mark
 
@@ -75,6 +75,7 @@ def render(findings: Findings) -> str:
         most_claims=MOST_CLAIMS,
         most_costs=MOST,
         most_missing=MOST_MISSING,
+        most_pictures=MOST_PICTURES,
         legend_mark=legend_mark,
         picture_svg=picture_svg,
         strongest=strongest,

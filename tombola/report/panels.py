@@ -17,6 +17,7 @@ from tombola.report.wording import density_text, label_text, labels_text, percen
 SHADES = 10
 """How many strengths of colour a picture is drawn with."""
 MOST_PICTURES = 72
+"""What one page holds; albums beyond it are named on the page, not drawn."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,10 @@ class Album:
 
 
 def albums(findings: Findings) -> tuple[Album, ...]:
-    """An album for every picture's name and every set of rows that share all labels but the level."""
+    """An album for every picture's name and every set of rows that share all labels but the level.
+
+    What a page has no room for is counted in its album; the last ones may have no picture at all.
+    """
     found: list[Album] = []
     rows = [row for row in findings.rows if row.pictures]
     vary = varying(rows, without=("level",))
@@ -149,10 +153,10 @@ def albums(findings: Findings) -> tuple[Album, ...]:
             shown.sort(key=lambda item: -float(item[0].numbers.get("density", 0.0)))
             kept = shown[: max(room, 0)]
             room -= len(kept)
-            if kept:
+            if shown:
                 apart = {label: labels[label] for label in vary if label in labels}
                 title = f"{name}: {labels_text(apart)}" if apart else name
-                found.append(Album(title, kept[0][1].caption, tuple(kept), len(shown) - len(kept)))
+                found.append(Album(title, shown[0][1].caption, tuple(kept), len(shown) - len(kept)))
     return tuple(found)
 
 
