@@ -270,6 +270,24 @@ def test_what_open_steps_are_made_of_goes_along(run: Run, made: list[str]):
     assert run("export", "adds.py(numbers=2)", "--out", "done", "--inputs", "--json").json["inputs"] == []
 
 
+def test_a_study_without_a_row_yet_goes_on_elsewhere(run: Run, made: list[str]):
+    (behind,) = open_study("adds.py").goals()[-1].of.inputs
+    key = behind.key
+    Store("begun")(behind.function, **behind.call.arguments)
+    told = run("export", "adds.py", "--out", "out", "--inputs", "--store", "begun")
+    assert told.code == 0 and told.out.splitlines() == [
+        "0 rows written: out/rows.jsonl",
+        "1 result that open steps are made of: out/inputs",
+        "3 rows are not there yet: tombola run adds.py",
+    ]
+    assert run("import", "out", "--store", "other").out == "1 taken into other.\n"
+    assert Store("other").present() == {key}
+    Store("strange")(behind.function, number=99)
+    for words in (("begun",), ("strange", "--inputs")):
+        refused = run("export", "adds.py", "--out", "none", "--store", *words)
+        assert refused.code == 1 and "none of its 3 rows is in" in refused.err and not pathlib.Path("none").exists()
+
+
 def test_a_damaged_row_is_left_out_and_told(run: Run, made: list[str]):
     damage(made[1])
     told = run("export", "adds.py(numbers=2)", "--out", "out")

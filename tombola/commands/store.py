@@ -231,8 +231,8 @@ def _export(asked: Export) -> int:
 
     study, keeper = open_study(asked.study), Keeper(asked.store)
     goals = study.goals()
-    done = export(goals, keeper, asked.out, study=study.text)
     inputs = export_inputs(graph_of(goals), keeper, asked.out) if asked.inputs else []
+    done = export(goals, keeper, asked.out, study=study.text, begun=bool(inputs))
     if asked.json:
         told = {**dataclasses.asdict(done), "out": str(asked.out), "files": [str(path) for path in done.files]}
         print_json({**told, "inputs": inputs})

@@ -50,11 +50,20 @@ class Taken:
     why: str = ""
 
 
-def export(goals: Sequence[Goal], store: Store, folder: str | os.PathLike[str], *, study: str) -> Exported:
+def export(
+    goals: Sequence[Goal], store: Store, folder: str | os.PathLike[str], *, study: str, begun: bool = False
+) -> Exported:
     """Write the rows of a study that are there: labels, numbers, checks, where from, and every setting.
 
     Columns are named after labels and numbers; a name that is taken already becomes `labels.NAME` or `numbers.NAME`.
     Settings and what is told of the run have full names: `train.recipe.optimizer.lr`, `provenance.seconds`.
+
+    Args:
+        goals: The rows.
+        store: Where they are.
+        folder: Where the files go; it is made if need be.
+        study: What the study is called in them.
+        begun: Whether it may have no row yet. Then the lines are written, without any, and no tables.
 
     Raises:
         Failed: If no row is there, or the files cannot be written.
@@ -75,19 +84,19 @@ def export(goals: Sequence[Goal], store: Store, folder: str | os.PathLike[str], 
             line = {"study": study, "labels": dict(goal.labels), "record": record, "digest": digest(record)}
             lines.append(json.dumps(line).encode() + b"\n")
             table.append(_row(goal, record, study, labels))
-    if not table:
+    if not table and not begun:
         raise Failed(
             f"{study}: none of its {len(goals)} rows is in {store.folder}; nothing was written. Run it first: "
             f"tombola run {study!r}, or name its store (--store)."
         )
     columns = list(dict.fromkeys(name for line in table for name in line))
     out = pathlib.Path(folder)
-    files = (
-        write_bytes(out / "rows.csv", _csv(columns, table)),
-        write_bytes(out / "rows.parquet", _parquet(columns, table)),
-        write_bytes(out / LINES, b"".join(lines)),
-    )
-    return Exported(len(table), files, tuple(missing), tuple(damaged))
+    files: list[pathlib.Path] = []
+    if table:
+        files.append(write_bytes(out / "rows.csv", _csv(columns, table)))
+        files.append(write_bytes(out / "rows.parquet", _parquet(columns, table)))
+    files.append(write_bytes(out / LINES, b"".join(lines)))
+    return Exported(len(table), tuple(files), tuple(missing), tuple(damaged))
 
 
 def export_inputs(graph: Graph, store: Keeper, folder: str | os.PathLike[str]) -> list[str]:
