@@ -14,10 +14,11 @@ from tombola.archs.imagenet_resnet import ImageNetResNet
 from tombola.archs.mlp import Mlp
 from tombola.archs.mobilenet import MobileNet
 from tombola.archs.resnet import ResNet
+from tombola.archs.text_encoder import TextEncoder
 from tombola.archs.vgg import Vgg
 from tombola.archs.vit import ViT
 from tombola.core.errors import Refused
-from tombola.core.layout import Arch, Layout, Stage, blank, initial_weights, shapes
+from tombola.core.layout import Arch, Interface, Layout, Stage, blank, dense_mask, initial_weights, shapes
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.text import parse
@@ -25,7 +26,9 @@ from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
 from tombola.find import cut_early, draw
 from tombola.moves.stretch import Squeeze, Stretch
+from tombola.prune import prune
 from tombola.tasks.digits import Digits
+from tombola.train.network import Network
 from tombola.train.recipe import Recipe
 from tombola.verify import verify
 
@@ -40,6 +43,7 @@ FAMILIES = {
     "imagenet": lambda n: ImageNetResNet(depth=(18, 26, 34)[n - 1], width=2),
     "mobilenet": lambda n: MobileNet(repeats=n, width=1),
     "vit": lambda n: ViT(depth=n, width=8, heads=2),
+    "text encoder": lambda n: TextEncoder(depth=n, width=8, heads=2),
 }
 MOST = {
     "mlp": 5,
@@ -50,9 +54,15 @@ MOST = {
     "imagenet": 3,
     "mobilenet": 5,
     "vit": 4,
+    "text encoder": 4,
 }
 TASK = Digits(size=16)
 IO = TASK.io
+TEXTS = Interface(inputs=(16,), classes=3, tokens=50)
+
+
+def io_of(arch: Arch) -> Interface:
+    return TEXTS if isinstance(arch, TextEncoder) else IO
 
 
 def by_hand(source: Arch, target: Arch, maps: tuple[tuple[int, ...], ...]) -> dict[str, str]:
@@ -63,7 +73,7 @@ def by_hand(source: Arch, target: Arch, maps: tuple[tuple[int, ...], ...]) -> di
         for there, block in zip(wanted.blocks, sources, strict=True):
             renamed[there + "."] = own.blocks[block - 1] + "."
     found: dict[str, str] = {}
-    for name in shapes(blank(target, IO)):
+    for name in shapes(blank(target, io_of(target))):
         prefix = next((p for p in renamed if name.startswith(p)), "")
         found[name] = renamed[prefix] + name[len(prefix) :] if prefix else name
     return found
@@ -72,6 +82,10 @@ def by_hand(source: Arch, target: Arch, maps: tuple[tuple[int, ...], ...]) -> di
 @functools.cache
 def made(arch: Arch) -> Ticket:
     """A ticket that was trained for a step before it was cut: its batch-norm statistics are its own."""
+    if isinstance(arch, TextEncoder):  # It has none.
+        weights, dense = initial_weights(arch, TEXTS, "made"), dense_mask(arch, TEXTS)
+        mask = prune(dense, Random()(Network(weights, dense)), density=0.3)
+        return Ticket(arch=arch, io=TEXTS, mask=mask, weights=weights, step=1)
     recipe = Recipe(steps=2, batch=8, rewind=1, validation=0.0)
     return cut_early(draw(arch, TASK, recipe), TASK, recipe, Random(), density=0.3)
 
@@ -98,7 +112,7 @@ def test_every_tensor_is_where_the_map_says_and_nothing_else_happens(case: tuple
     ticket = made(arch)
     before, after = ticket.encoded(), ticket | move
     assert ticket.encoded() == before
-    came = by_hand(arch, move.to, move.maps(arch, IO))
+    came = by_hand(arch, move.to, move.maps(arch, io_of(arch)))
     assert list(after.weights) == list(came) and list(after.mask) == list(move.to.layout().prunable)
     for name, source in came.items():
         assert torch.equal(after.weights[name], ticket.weights[source])
@@ -110,8 +124,9 @@ def test_every_tensor_is_where_the_map_says_and_nothing_else_happens(case: tuple
     assert (after.step, after.restart, after.holding, after.level) == (1, "weights", "all", ticket.level)
     net = after.module().eval()
     assert all(not bool(net.get_parameter(n)[~after.mask[n]].any()) for n in after.mask)
+    shown = torch.ones(2, *ticket.io.inputs, dtype=torch.int64 if ticket.io.tokens else None)
     with torch.no_grad():
-        assert bool(net(torch.ones(2, *IO.inputs)).isfinite().all())
+        assert bool(net(shown).isfinite().all())
     assert after.encoded() == (ticket | move).encoded() == Ticket.decoded(after.encoded()).encoded()
     storage = [value.data_ptr() for value in after.weights.values() if value.numel()]
     assert len(set(storage)) == len(storage)
@@ -134,7 +149,7 @@ def test_the_identity_and_a_round_trip_return_the_source(family: str):
     for have, want in itertools.combinations_with_replacement(range(2, MOST[family] + 1), 2):
         ticket, deeper = made(FAMILIES[family](have)), FAMILIES[family](want)
         there = ticket | Stretch(to=deeper)
-        maps = Stretch(to=deeper).maps(ticket.arch, IO)
+        maps = Stretch(to=deeper).maps(ticket.arch, ticket.io)
         firsts = tuple(tuple(sources.index(b) + 1 for b in sorted(set(sources))) for sources in maps)
         back = there | Stretch(to=ticket.arch, by=parse("depth_map", f"explicit(blocks={firsts})"))
         for same in (back, ticket | Stretch(to=ticket.arch)) if have == want else (back,):

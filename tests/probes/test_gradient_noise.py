@@ -51,17 +51,17 @@ def test_angles_and_norms_by_hand(sparse: Trained):
     assert found["cosine"] == pytest.approx(np.mean(np.cos(angles)), rel=1e-5)
     assert found["norm"] == pytest.approx(np.linalg.norm(mean), rel=1e-5)
     squares = [((g - mean) ** 2).sum() for g in batches]
-    assert found["noise_scale"] == pytest.approx(30 * np.mean(squares) / (mean @ mean), rel=1e-5)
+    assert found["noise_scale"] == pytest.approx(30 * 119 / 90 * np.mean(squares) / (mean @ mean), rel=1e-5)
 
 
 def test_the_noise_scale_is_that_of_single_examples(sparse: Trained):
-    """Batches of an epoch are drawn without putting back, which leaves a quarter of 4 batches' variance out."""
+    """Though batches of an epoch are drawn without putting back, which leaves a quarter of 4 batches' variance out."""
     single, mean = by_hand(sparse, 1)
     trace = np.var(single, axis=0).sum()
     estimates = [
         gradient_noise(sparse, TASK, RECIPE, batches=4, seeds=Seeds(s)).numbers()["noise_scale"] for s in range(40)
     ]
-    assert np.mean(estimates) == pytest.approx(trace / (mean @ mean) * (120 - 30) / (120 - 1), rel=0.1)
+    assert np.mean(estimates) == pytest.approx(trace / (mean @ mean), rel=0.1)
 
 
 def test_a_ticket_is_looked_at_where_it_starts(sparse: Trained):

@@ -1,5 +1,6 @@
 """Spectra of Hessians against full ones in double precision, and in closed form."""
 
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,15 @@ def test_too_large_for_memory(networks: dict[str, Trained], monkeypatch: pytest.
     with pytest.raises(Refused, match=message):
         hessian(networks["mlp"], exact="float64", steps=100)
     hessian(networks["mlp"], exact="float64", steps=90, probes=0, examples=20)  # 277,200 bytes.
+
+
+def test_memory_that_caches_hold_can_be_had(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "MEMORY", tmp_path / "meminfo")
+    assert module._free(torch.device("cpu")) > 10**6  # Where the system has no such file.
+    (tmp_path / "meminfo").write_text("MemTotal:       9 kB\nMemFree:        1 kB\nMemAvailable:   6 kB\n")
+    assert module._free(torch.device("cpu")) == 6 * 1024
+    (tmp_path / "meminfo").write_text("MemTotal:       9 kB\n")
+    assert module._free(torch.device("cpu")) > 10**6
 
 
 @pytest.mark.parametrize(

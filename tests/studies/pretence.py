@@ -8,7 +8,9 @@ from tombola.core.layout import blank, dense_mask, initial_weights
 from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
 from tombola.prune import Everywhere, prune, widened
+from tombola.report.cautions import misnamed
 from tombola.report.claims import Claim, sides
+from tombola.report.declared import Pivot
 from tombola.report.findings import Measured, Missing
 from tombola.report.match import check, rows_of
 from tombola.study.deferred import Deferred
@@ -26,6 +28,18 @@ def claimed(text: str) -> Iterator[tuple[Claim, Any, Mapping[str, Any], tuple[An
         for test in claim.tests:
             for where in sides(test):
                 yield claim, test, where, tuple(rows_of(rows, where))
+
+
+def assert_shown(study: Study) -> None:
+    """That a study's figures and tables speak of rows that it has."""
+    rows = [Missing(labels=goal.labels, key=goal.of.key) for goal in study.goals()]
+    shown = [*study.declared("figures"), *study.declared("tables")]
+    assert shown and not misnamed(shown, rows)
+    for one in shown:
+        found = rows_of(rows, one.where)
+        assert found, one
+        for name in filter(None, (one.lines, one.columns)) if isinstance(one, Pivot) else ():
+            assert any(name in row.labels for row in found), (name, one)
 
 
 class Pretence:

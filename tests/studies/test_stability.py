@@ -1,11 +1,12 @@
 """The studies of stability: what they run, that claims find their rows, and a run from end to end."""
 
 import collections
+import dataclasses
 from typing import Any
 
 import pytest
 
-from tests.studies.pretence import claimed, done
+from tests.studies.pretence import assert_shown, claimed, done
 from tombola.archs.resnet import ResNet
 from tombola.core.errors import Refused
 from tombola.report.curves import drawn
@@ -40,6 +41,18 @@ def test_every_claim_finds_its_rows(text: str):
 @pytest.mark.parametrize(
     "text",
     [
+        *("stability_resnet20", "stability_resnet20(size=full)", "stability_resnet20(rounds=5)", "stability_conv4"),
+        *("stability_resnet20(regimes=('1024',))", "stability_resnet20(parts=('rewound', 'functions'))"),
+        *("stability_conv4(size=full, parts=('weights',))", "stability_lenet"),
+    ],
+)
+def test_every_figure_and_table_finds_its_rows(text: str):
+    assert_shown(open_study(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         *("stability_lenet(parts=())", "stability_lenet(arms=('IMP',), parts=('barriers',))"),
         *("stability_conv4(parts=())", "stability_conv4(regimes=('unstable',))"),
         *("stability_resnet20(parts=())", "stability_resnet20(size=full, parts=('twins',), regimes=('128',))"),
@@ -62,16 +75,29 @@ def test_what_resnet20_runs():
     kinds = collections.Counter(
         key.partition(":")[0] for key in graph_of(open_study("stability_resnet20").goals()).calls
     )
-    # Three regimes of 18 rounds with their reinit, and four twins.
+    # Four regimes of 18 rounds with their reinit, and four twins.
     # LR rewinding of the first regime begins with the dense network of IMP.
-    # Masks of the smallest and the largest batch change places in three rounds.
-    assert kinds["train"] == 3 * (3 * (18 + 18 + 4) + 17 + 2 * 3) and kinds["instability"] == 3 * 3 * 4 * 2
-    assert kinds["barrier"] == 3 * 3 * 2 * 2 * (17 + 3)  # To the next round, and from the dense one to 5, 10 and 15.
+    # Masks of the smallest and the largest batch change places in three rounds; twins part at three later steps.
+    assert kinds["train"] == 3 * (4 * (18 + 18 + 4) + 17 + 2 * 3 + 2 * 3)
+    assert kinds["instability"] == 3 * (4 * 4 + 3) * 2 and kinds["disagreement"] == 3 * 4 * 2 * 3
+    assert kinds["barrier"] == 3 * 4 * 2 * 2 * (17 + 3)  # To the next round, and from the dense one to 5, 10 and 15.
     full = open_study("stability_resnet20(size=full, seeds=(0,), parts=())")
     repelled = collections.Counter(
         str(goal.labels["regime"]) for goal in full.goals() if goal.of.function.name == "repel"
     )
-    assert repelled == {"2048": 24, "128": 48}
+    assert repelled == {"2048": 48, "128": 48}
+
+
+def test_dense_twins_part_later_and_later():
+    goals = open_study("stability_resnet20(seeds=(3,), regimes=('128',), rounds=1, parts=('rewound',))").goals()
+    rows = [goal for goal in goals if goal.labels.get("probe") == "rewound" and goal.labels["stats"] == "recompute"]
+    assert [row.labels["k"] for row in rows] == [79, 3 * 79, 10 * 79]  # 10,000 pictures, batches of 128.
+    for one in rows:
+        ends = [one.of.call.arguments[name].call.arguments for name in "ab"]
+        assert ends[0]["ticket"] == ends[1]["ticket"] and ends[0]["ticket"].function.name == "draw"
+        assert {end["recipe"].in_steps(end["task"]).rewind for end in ends} == {one.labels["k"]}
+        assert [end["seeds"].stream("data") for end in ends] == [3, 1003]
+        assert ends[0]["ticket"].call.arguments["recipe"].rewind == ends[0]["recipe"].rewind
 
 
 def test_masks_of_one_regime_are_trained_in_another():
@@ -140,6 +166,18 @@ def test_regimes_say_how_to_train():
     assert of("full", "512 undecayed").recipe.optimizer == Sgd(lr=0.1, momentum=0.9, decay=0.0)
     assert large.arch == ResNet(depth=20, width=8, bn_affine="no") and of("full", "128").arch.width == 16
     assert stability_resnet20.bench("full", 3, 0, "128", "yes").arch == ResNet(depth=20)
+    slow, still, fixed, parts = (of("small", f"128 {word}") for word in ("slow", "still", "fixed", "fixed still"))
+    usual = of("small", "128")
+    assert slow.recipe == dataclasses.replace(
+        usual.recipe, optimizer=dataclasses.replace(ResNet20().optimizer, lr=0.0125)
+    )
+    assert slow.recipe.optimizer.lr / 128 == pytest.approx(large.recipe.optimizer.lr / 1024)
+    assert (still.task.crop, still.task.flip, still.task.order, still.recipe) == (0, "no", "new", usual.recipe)
+    assert fixed.task == dataclasses.replace(usual.task, order="fixed") and fixed.recipe == usual.recipe
+    assert parts.task == dataclasses.replace(still.task, order="fixed")
+    many = of("full", "2048 accumulated")
+    assert many.recipe == dataclasses.replace(of("full", "2048").recipe, accumulate=16)
+    assert [one.changed for one in (usual, slow, parts)] == ["nothing", "slow", "fixed still"]
     for wrong in ("small", "128 long", ""):
         with pytest.raises(Refused, match="Write a batch size"):
             of("small", wrong)

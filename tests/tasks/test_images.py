@@ -17,7 +17,8 @@ def reference(task, step: int, size: int, seeds: Seeds, holdout: Holdout = Holdo
     held = round(holdout.fraction * total)
     kept = sorted(numbers("validation", holdout.seed).permutation(total)[held:].tolist()) if held else range(total)
     epoch, index = divmod(step, -(-len(kept) // size))
-    order = numbers("order", seeds.stream("data"), epoch).permutation(len(kept)).tolist()
+    turn = epoch if task.order == "new" else 0
+    order = numbers("order", seeds.stream("data"), turn).permutation(len(kept)).tolist()
     draw = numbers("augment", seeds.stream("augment"), epoch)
     down, right = draw.integers(0, 2 * task.crop + 1, size=(2, total))
     mirror = draw.integers(0, 2, size=total)
@@ -38,7 +39,10 @@ def reference(task, step: int, size: int, seeds: Seeds, holdout: Holdout = Holdo
 
 @pytest.mark.parametrize(
     "text",
-    ["digits", "digits(crop=2)", "cifar100_subset", "cifar100_subset(crop=0)", "cifar100_subset(flip='no', crop=3)"],
+    [
+        *("digits", "digits(crop=2)", "cifar100_subset", "cifar100_subset(crop=0)"),
+        *("cifar100_subset(flip='no', crop=3)", "digits(crop=1, order='fixed')"),
+    ],
 )
 @pytest.mark.parametrize("holdout", [Holdout(), Holdout(0.3, 5)], ids=["whole", "held"])
 def test_crops_and_mirroring_are_those_of_a_slow_reference(text: str, holdout: Holdout):
@@ -48,6 +52,18 @@ def test_crops_and_mirroring_are_those_of_a_slow_reference(text: str, holdout: H
         slow, answers = reference(task, step, 50, seeds, holdout)
         assert targets.tolist() == answers
         np.testing.assert_allclose(inputs.numpy(), slow, atol=2e-5)
+
+
+def test_with_a_fixed_order_and_no_augmentation_every_epoch_is_the_same():
+    """1,437 digits: an epoch of 24 batches of 60."""
+    still, moving, turning = (
+        parse("task", text) for text in ("digits(order='fixed')", "digits(crop=1, order='fixed')", "digits")
+    )
+    for task, pictures, answers in ((still, True, True), (moving, False, True), (turning, False, False)):
+        (first, ours), (later, theirs) = (task.batch(step, seeds=Seeds(2), size=60) for step in (3, 3 + 5 * 24))
+        assert (torch.equal(first, later), torch.equal(ours, theirs)) == (pictures, answers)
+    (one, _), (two, _) = (still.batch(0, seeds=Seeds(2, data=data), size=60) for data in (2, 3))
+    assert not torch.equal(one, two)
 
 
 def test_every_crop_and_both_mirrorings_come_up():

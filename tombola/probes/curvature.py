@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from tombola.core.errors import Refused
 from tombola.probes.directions import Directions
 
 Numbers = NDArray[np.float64]
+MEMORY = pathlib.Path("/proc/meminfo")
 TINY = 1e-10
 """What is left of a new direction, against the largest before it, where the old ones span all there is."""
 
@@ -90,14 +92,19 @@ def check_room(size: int, steps: int, bytes_each: int, device: torch.device) -> 
     if needed > free:
         raise Refused(
             f"hessian: {min(steps, size)} vectors of {size:,} living weights take {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free on {device}. Lower steps, or look at a sparser ticket."
+            f"{free / 2**30:.1f} GiB are free on {device}. Lower steps and at_once (examples at a time), or look at "
+            "a sparser ticket."
         )
 
 
 def _free(device: torch.device) -> int:
-    """Bytes that can be had on a device."""
+    """Bytes that can be had on a device: of a machine's memory also what caches hold, where it says so."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if MEMORY.exists():
+        lines = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines() if ":" in line)
+        if "MemAvailable" in lines:
+            return int(lines["MemAvailable"].split()[0]) * 1024
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

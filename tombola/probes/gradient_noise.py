@@ -30,7 +30,7 @@ def _in_steps(task: Task, recipe: Recipe, batches: int, **others: Any) -> dict[s
     return {"task": task, "recipe": recipe.in_steps(task), "batches": batches, **others}
 
 
-@step("gradient_noise", prepare=_in_steps)
+@step("gradient_noise", version=2, prepare=_in_steps)
 def gradient_noise(
     ticket: Ticket | Trained,
     task: Task,
@@ -47,8 +47,8 @@ def gradient_noise(
     `angle` is the mean over batches in radians, `angle_deviation` its standard deviation, `cosine` the mean cosine.
     `noise_scale` is the trace of the covariance of single examples' gradients, by the square of the mean gradient:
     batches that are much smaller are mostly noise (McCandlish et al. 2018, equation 2.8). It is had from batches of the
-    recipe's size: that size times the mean square of their distance from the mean gradient, by its square. `norm` is
-    that of the mean gradient.
+    recipe's size: that size times the mean square of their distance from the mean gradient, by its square; and times
+    (N - 1) / (N - size), as an epoch of N examples shows none of them twice. `norm` is that of the mean gradient.
 
     Args:
         recipe: The size of a batch, what is held out, and smoothing.
@@ -98,7 +98,7 @@ def gradient_noise(
         "angle": float(angles.mean()),
         "angle_deviation": float(angles.std(ddof=1)),
         "cosine": float(np.mean(cosines)),
-        "noise_scale": recipe.batch * math.fsum(squares) / batches / norm**2,
+        "noise_scale": recipe.batch * (seen - 1) / (seen - recipe.batch) * math.fsum(squares) / batches / norm**2,
         "norm": norm,
         "batch": recipe.batch,
         "batches": batches,

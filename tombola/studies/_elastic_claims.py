@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from tombola import Better, Beyond, Claim, NotWorse
+from tombola import Agrees, Better, Beyond, Claim, NotWorse, Published
 from tombola.studies._elastic import KEEP
 
 SAME = 0.005
@@ -19,6 +19,9 @@ STABLE = 2.0
 """Twins with less of a barrier between them, in points, are in one basin (Frankle et al. 2020)."""
 FAR = {(14, 44), (14, 56), (14, 32)}
 """Transfers of which the paper says that they beat no control clearly."""
+PUBLISHED = {(20, 20): 0.9107, (32, 32): 0.9222, (20, 32): 0.9138}
+"""Test accuracy of tickets by source and target, at this level of pruning."""
+PUBLISHED_LEVEL = 10
 Where = dict[str, str | int]
 
 
@@ -31,6 +34,16 @@ def of_transfers(level: int, nets: tuple[int, ...], controls: tuple[str, ...], f
         for name in controls if (source, net) not in FAR else ():
             ahead = Better(where=carried, than={"level": level, "net": net, "rival": name})
             yield Claim(f"{source} to {net} {_at(level)} beats {name}", tests=(ahead,), family=f"{figure}a")
+
+
+def of_published(level: int, nets: tuple[int, ...]) -> Iterator[Claim]:
+    """What is known exactly of figure 6: three of its points are in table 6."""
+    for (source, net), value in PUBLISHED.items() if level == PUBLISHED_LEVEL else ():
+        if {source, net} <= set(nets):
+            said = Published(value=value, source="Chen et al. 2021, table 6", reading=0.00005)
+            test = Agrees(where={"level": level, "net": net, "source": source, "arm": "ticket"}, published=said)
+            which = "the own ticket of" if source == net else f"the ticket of {source} in"
+            yield Claim(f"{which} {net} {_at(level)} reaches {value:.2%}", tests=(test,), family="published")
 
 
 def of_sources(level: int, nets: tuple[int, ...]) -> Iterator[Claim]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tombola import Goal, Recipe, Seeds, carry, cut, defer, draw, row, train
+from tombola.core.times import Time
 from tombola.moves.controls import Reinit, Shuffle
 from tombola.probes.barrier import barrier
 from tombola.probes.disagreement import disagreement
@@ -63,6 +64,8 @@ class Bench:
     """What becomes of running statistics on lines: each in turn."""
     examples: int = 10_000
     """Of each split, that lines are asked."""
+    changed: str = ""
+    """What of the training method is otherwise than published, apart from the batch, where that is told."""
 
     @functools.cache  # noqa: B019
     def ends(self, arm: str) -> tuple[Any, ...]:
@@ -164,11 +167,23 @@ def twins(bench: Bench, arms: Sequence[str], levels: Sequence[int], **labels: An
     for arm in arms:
         for level in levels:
             end = bench.ends(arm)[level]
-            for stats in bench.statistics:
-                said = {"stats": stats} if stats else {}
-                found = defer(instability, a=end, b=bench.twin(end), examples=bench.examples, **said)
-                where = {"arm": arm, "level": level, "seed": bench.seed, **said, **labels}
-                yield row(found, probe="instability", **where)
+            yield from _parted(bench, end, probe="instability", arm=arm, level=level, **labels)
+
+
+def rewound(bench: Bench, points: Sequence[Time], **labels: Any) -> Iterator[Goal]:
+    """How unstable the dense network's training is from step k on, which its twins share up to there."""
+    for k in points:
+        later = dataclasses.replace(bench, recipe=dataclasses.replace(bench.recipe, rewind=k), rounds=0)
+        (end,) = later.ends("IMP")
+        yield from _parted(later, end, probe="rewound", k=later.recipe.in_steps(bench.task).rewind, **labels)
+
+
+def _parted(bench: Bench, end: Any, **labels: Any) -> Iterator[Goal]:
+    labels |= {"changed": bench.changed} if bench.changed else {}
+    for stats in bench.statistics:
+        said = {"stats": stats} if stats else {}
+        found = defer(instability, a=end, b=bench.twin(end), examples=bench.examples, **said)
+        yield row(found, seed=bench.seed, batch=bench.recipe.batch, **said, **labels)
 
 
 def planes(bench: Bench, arms: Sequence[str], **labels: Any) -> Iterator[Goal]:
@@ -193,10 +208,12 @@ def of_regimes(
     parts: Sequence[str],
     levels: Sequence[int],
     pairs: Sequence[tuple[str, str]] = (),
+    rewinding: tuple[str, Sequence[Time]] = ("", ()),
 ) -> Iterator[Goal]:
     """Training methods side by side: networks of their arms first, then the parts that are asked for.
 
-    Pairs of regimes are crossed: the masks of the first are trained in the second.
+    Pairs of regimes are crossed: the masks of the first are trained in the second. `rewinding` names a regime, and the
+    times at which twins of its dense network part.
     """
     for regime, one in benches:
         yield from accuracies(one, (*ARMS_PROBED, *extra.get(regime, ())), regime=regime)
@@ -212,5 +229,9 @@ def of_regimes(
             yield from planes(one, ARMS_PROBED, regime=regime)
         if "twins" in parts:
             yield from twins(one, ARMS_PROBED[:1], levels, regime=regime)
+        if "rewound" in parts and regime == rewinding[0]:
+            yield from rewound(one, rewinding[1], regime=regime)
+        if "functions" in parts:
+            yield from functions(one, ARMS_PROBED, [level for level in levels if level], regime=regime)
         if "barriers" in parts:
             yield from basins(one, ARMS_PROBED, levels, regime=regime)

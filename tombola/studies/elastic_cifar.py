@@ -40,8 +40,17 @@ from tombola.moves.stretch import Stretch
 from tombola.probes.break_even import break_even
 from tombola.probes.instability import instability
 from tombola.probes.price import price
+from tombola.studies import _elastic_tables
 from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, small
-from tombola.studies._elastic_claims import of_copies, of_kept, of_parts, of_sources, of_transfers, of_twins
+from tombola.studies._elastic_claims import (
+    of_copies,
+    of_kept,
+    of_parts,
+    of_published,
+    of_sources,
+    of_transfers,
+    of_twins,
+)
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import ElasticResNet, ElasticVgg
@@ -252,6 +261,7 @@ def claims(
             yield from of_transfers(level, nets, controls or CONTROLS[size], "F6" if family == "resnet" else "F7")
         if "6" in figures and family == "resnet":
             yield from of_sources(level, nets)
+            yield from of_published(level, nets) if size == "full" else ()
         if _connects(family, nets, figures) and level == max(levels or JUDGED[size]):
             yield from of_twins(level, CONNECTED)
         if family == "resnet" and set(STRETCHED[size]) <= set(nets):
@@ -266,34 +276,17 @@ def claims(
 
 def figures(*, size: Size, family: Family, depths: tuple[int, ...]) -> Iterator[Curve]:
     """A panel for each target."""
-    number = 6 if family == "resnet" else 7
-    for net in depths or DEPTHS[family, size]:
-        here = {"net": net, "arm": "ticket"}
-        dense = {**here, "source": net, "level": 0}
-        yield Curve(
-            by="source", where=here, baseline=dense, title=f"Figure {number}: tickets in depth {net}, by their source"
-        )
+    yield from _elastic_tables.figures(family, depths or DEPTHS[family, size])
 
 
-def tables(*, size: Size, family: Family, depths: tuple[int, ...], levels: tuple[int, ...]) -> Iterator[Pivot]:
-    """By target: who came from where, rivals, and what it cost."""
+def tables(
+    *, size: Size, family: Family, depths: tuple[int, ...], levels: tuple[int, ...], figures: tuple[str, ...]
+) -> Iterator[Pivot]:
+    """By target: who came from where, rivals, and what it cost; then what the figures asked for vary."""
     nets = depths or DEPTHS[family, size]
+    shown = {figure for figure in figures if figure != "8" or _connects(family, nets, figures)}
+    if family != "resnet" or not set(STRETCHED[size]) <= set(nets):
+        shown -= {"3", "4", "5"}
     for level in levels or JUDGED[size]:
-        at, sparse = {"level": level}, f"{KEEP**level:.1%} of the weights"
-        shown: Any = {"verdicts": "hide", "columns": "net"}
-        for arm, how in (("ticket", "as they come"), ("equal", "at equal density")):
-            yield Pivot(lines="source", where={**at, "arm": arm}, title=f"{sparse}, {how}: from (line) to", **shown)
-        yield Pivot(lines="rival", where=at, title=f"{sparse}: rivals in the target", **shown)
-        priced: Any = {"lines": "source", "where": {**at, "probe": "price"}, "of": "dense_trainings_flops_sparse"}
-        yield Pivot(title=f"{sparse}: operations, search included, in dense trainings of the target", **priced, **shown)
-        pays: Any = {"lines": "source", "where": {**at, "probe": "break-even"}, "of": "targets_flops_sparse"}
-        yield Pivot(title=f"{sparse}: for so many targets a search pays, against their own", **pays, **shown)
-        twins: Any = {"lines": "source", "where": {**at, "probe": "instability"}, "of": "test_error_barrier_points"}
-        title = f"{sparse}, figure 8: instability in points, by what becomes of statistics"
-        yield Pivot(title=title, **twins, verdicts="hide", columns="stats")
-        if family != "resnet" or not set(STRETCHED[size]) <= set(nets):
-            continue
-        yield Pivot(lines="part", where=at, title=f"{sparse}, figure 3: what of the ticket is carried", **shown)
-        for exactly in ("as it comes", "equal"):
-            where = {**at, "exactly": exactly}
-            yield Pivot(lines="map", where=where, title=f"{sparse}, figures 4 and 5, density {exactly}", **shown)
+        twins = level == max(levels or JUDGED[size])
+        yield from _elastic_tables.tables(level, shown if twins else shown - {"8"})

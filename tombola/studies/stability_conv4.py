@@ -19,6 +19,7 @@ from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot,
 from tombola.archs.conv import Conv
 from tombola.studies import _stability, _stability_tables
 from tombola.studies._stability import KEEP, Bench
+from tombola.studies._stability_claims import against_reinit, basins, repelled
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import Conv4, Conv4Unstable
@@ -34,7 +35,7 @@ REGIMES: dict[str, Recipe] = {
 EXTRA = {"usual": ("IMP, repelled", "reinit, repelled")}
 ROUNDS = {"full": 24, "small": 15}
 TWINS = (0, 5, 10, 15)
-PARTS = ("weights", "distances", "twins", "barriers", "planes")
+PARTS = ("weights", "distances", "twins", "barriers", "functions", "planes")
 SOURCE = "Maene et al. 2021, Conv-4, read off a plot"
 ACCURACIES = {
     ("usual", "IMP"): {10: 0.880, 15: 0.871},
@@ -66,7 +67,7 @@ def goals(
     regimes: tuple[str, ...] = ("usual", "unstable", "stable again"),
     rounds: int = 0,
     seeds: tuple[int, ...] = (0, 1, 2),
-    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "planes"),
+    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "functions", "planes"),
 ) -> Iterator[Goal]:
     """Tickets and their reinit in each regime, repelled ones in the usual; twins, barriers, angles and weights."""
     known("regimes", regimes, REGIMES)
@@ -93,8 +94,11 @@ def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[st
             sentence = f"E9: {at} tickets of 'unstable' are no more than half a point ahead of their reinit"
             yield Claim(sentence, tests=(same,), family="E9")
         if "usual" in regimes:
-            lost = Better(where=_row("IMP", "usual", level), than=_row("IMP, repelled", "usual", level))
-            yield Claim(f"E3: {at} the ticket beats the repelled one", tests=(lost,), family="E3")
+            yield from repelled((level,), "usual", 0.01)
+    for regime in (one for one in ("usual", "stable again") if one in regimes):
+        yield from against_reinit([level for level in (10, 15) if level <= rounds], parts, regime=regime)
+        if "barriers" in parts and size == "full":
+            yield from basins(rounds, regime=regime)
     for regime in regimes if "twins" in parts else ():
         stable = regime != "unstable"
         for level in (one for one in TWINS if one <= rounds):
@@ -127,9 +131,9 @@ def _published(regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...]) ->
             )
 
 
-def figures(*, regimes: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Curve]:
-    """Accuracy against density by regime; instability, barriers and thresholds by round."""
-    yield from _stability_tables.figures(regimes, parts, ("",))
+def figures(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...]) -> Iterator[Curve]:
+    """Accuracy against density by regime; instability, barriers and weights by round."""
+    yield from _stability_tables.figures(regimes, parts, ("",), rounds or ROUNDS[size])
 
 
 def tables(*, regimes: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Pivot]:

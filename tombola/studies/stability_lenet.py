@@ -18,6 +18,7 @@ from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot,
 from tombola.archs.mlp import Mlp
 from tombola.studies import _stability
 from tombola.studies._stability import ARMS, ARMS_PROBED, KEEP, Bench
+from tombola.studies._stability_claims import against_reinit
 from tombola.studies._words import known
 from tombola.tasks.digits import Digits
 from tombola.tasks.mnist import Mnist
@@ -96,7 +97,8 @@ def claims(*, size: Size, rounds: int, arms: tuple[str, ...], parts: tuple[str, 
                 how: Any = {"of": "train_error_barrier_points", "by": ("seed", "level"), "higher": higher}
                 test = Beyond(where=where, value=value, **how)
                 said = "more than 10 points" if higher else "less than a point"
-                yield Claim(f"E8: barriers between neighbouring rounds of {arm} are {said}", tests=(test,), family="E8")
+                sentence = f"E8: barriers between neighbouring rounds of {arm} are {said} on average"
+                yield Claim(sentence, tests=(test,), family="E8")
     for level in TWINS if "twins" in parts else ():
         if level <= rounds:
             where = {"probe": "instability", "level": level}
@@ -105,7 +107,7 @@ def claims(*, size: Size, rounds: int, arms: tuple[str, ...], parts: tuple[str, 
             who = "the dense network" if not level else f"the ticket at {KEEP**level:.2%} of the weights"
             yield Claim(f"{who} is stable", tests=(test,), family="stability")
     if {"IMP", "reinit"} <= set(arms):
-        yield from _against_reinit(rounds, parts)
+        yield from against_reinit([level for level in (10, 15, 20) if level <= rounds], parts)
 
 
 def _published(arms: tuple[str, ...], levels: list[int]) -> Iterator[Claim]:
@@ -161,28 +163,6 @@ def _regions(size: Size, rounds: int, arms: tuple[str, ...]) -> Iterator[Claim]:
         )
         sentence = "E3: repelled from the last network alone, training goes back to the one before it"
         yield Claim(sentence, tests=back, family="E3, memory")
-
-
-def _against_reinit(rounds: int, parts: tuple[str, ...]) -> Iterator[Claim]:
-    """E5 and E6, and answers: a ticket's weights have grown, and it is the function that it was."""
-    for level in (one for one in (10, 15, 20) if one <= rounds):
-        at = f"at {KEEP**level:.2%} of the weights"
-        if "weights" in parts:
-            higher = _nearer("weights", level, of="threshold", higher=True)
-            yield Claim(f"E6: {at} the next cut falls higher than that of reinit", tests=(higher,), family="E6")
-            valley = _nearer("weights", level, of="valley", clearance=0.05)
-            sentence = f"E5: {at} there are fewer small weights than in reinit, against the most frequent ones"
-            yield Claim(sentence, tests=(valley,), family="E5")
-        if "functions" in parts:
-            alike = _nearer("disagreement", level, of="disagreement")
-            sentence = f"{at} tickets answer more like the dense network than reinit does"
-            yield Claim(sentence, tests=(alike,), family="answers")
-
-
-def _nearer(probe: str, level: int, *, of: str, higher: bool = False, clearance: float = 0.0) -> Better:
-    """That a number is lower for IMP than for its reinit."""
-    where, than = ({"probe": probe, "arm": arm, "level": level} for arm in ("IMP", "reinit"))
-    return Better(where=where, than=than, of=of, higher=higher, clearance=clearance)
 
 
 def figures(*, rounds: int, parts: tuple[str, ...]) -> Iterator[Curve]:

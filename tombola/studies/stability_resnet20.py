@@ -2,13 +2,14 @@
 
 With small batches training is unstable, and pruning with a reset to the start finds no tickets; with large ones it is
 stable, and finds some. But a larger batch has fewer steps as well as less noise, and barriers were measured with
-running statistics that fit no network on the line. Here are the steps of the large batch with a small one, and barriers
-with statistics gathered anew, beside both; and masks that were found with one batch and trained with the other. Batch
-norm has no scale and no shift to learn, as the paper is read here; affine=yes gives it both.
+running statistics that fit no network on the line. Here is a small batch with the steps of the large one, and with its
+noise; barriers with statistics gathered anew; and masks that were found with one batch and trained with the other.
+Batch norm has no scale and no shift to learn, as the paper is read here; affine=yes gives it both.
 
 A regime is a batch size, and what else is changed: "2048 warm-up" (ten epochs), "512 undecayed" (no weight decay), "128
-short" (as many steps as the largest batch has). size=small takes some hours on two cores, and may be stopped and gone
-on with: width 8, pictures of 16 x 16 pixels, 10,000 of them, 25 epochs, 17 rounds.
+short" (as many steps as the largest batch has), "128 slow" (its ratio of rate and batch), "still" (no augmentation),
+"fixed" (one order for all epochs), "accumulated" (in parts of 128). size=small takes some hours on two cores, and may
+be stopped and gone on with: width 8, pictures of 16 x 16 pixels, 10,000 of them, 25 epochs, 17 rounds.
 
 tombola run stability_resnet20 --workers 2 && tombola report stability_resnet20
 tombola run "stability_resnet20(size=full)" && tombola report "stability_resnet20(size=full)"
@@ -16,12 +17,22 @@ tombola run "stability_resnet20(size=full)" && tombola report "stability_resnet2
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published, Recipe, Refused
 from tombola.archs.resnet import ResNet
 from tombola.studies import _stability, _stability_tables
 from tombola.studies._stability import KEEP, Bench
+from tombola.studies._stability_claims import (
+    POINTS,
+    against_reinit,
+    at,
+    attracted,
+    basins,
+    neighbours,
+    repelled,
+    undecayed,
+)
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import ResNet20
@@ -30,14 +41,25 @@ from tombola.train.schedules import StepDecay
 QUESTION = "Does stable training find tickets at initialisation, and is it the noise that decides?"
 Size = Literal["full", "small"]
 Affine = Literal["no", "yes"]
-WORDS = ("warm-up", "undecayed", "short")
-REGIMES = {"full": ("128", "512", "1024", "2048", "512 undecayed", "128 short"), "small": ("128", "1024", "128 short")}
+WORDS = ("warm-up", "undecayed", "short", "slow", "still", "fixed", "accumulated")
+REGIMES = {
+    "full": ("128", "512", "1024", "2048", "512 undecayed", "128 short", "128 slow"),
+    "small": ("128", "1024", "128 short", "128 slow"),
+}
 LARGEST = {"full": 2048, "small": 1024}
 ROUNDS = {"full": 24, "small": 17}
 TWINS = (0, 5, 10, 15)
 STATISTICS = ("interpolate", "recompute")
+PARTS = ("weights", "distances", "twins", "rewound", "barriers", "functions", "crossed", "planes")
+REWOUND = {"full": ("1ep", "3ep", "10ep", "30ep"), "small": ("1ep", "3ep", "10ep")}
+"""When twins of the dense network of batch 128 part."""
+PART = 128
+"""Examples that see each other's statistics in an accumulated batch."""
 EXTRA = {
-    "full": {"2048": ("IMP, repelled",), "128": ("LR rewinding", "IMP, attracted", "reinit, attracted")},
+    "full": {
+        "2048": ("IMP, repelled", "reinit, repelled"),
+        "128": ("LR rewinding", "IMP, attracted", "reinit, attracted"),
+    },
     "small": {"128": ("LR rewinding",)},
 }
 """Arms of some regimes alone: those of figure 3, and what the paper says that its tickets have no advantage over."""
@@ -70,14 +92,22 @@ def bench(size: Size, rounds: int, seed: int, regime: str, affine: Affine = "no"
         given: Any = {"steps": "25ep", "batch": int(batch), "optimizer": optimizer, "schedule": drops}
         recipe = Recipe(**given, validation=0.0, evaluate="25ep")
         task, width, examples = Cifar10(size=16, crop=2, few=10_000), 8, 2000
-    if "undecayed" in words:
-        recipe = dataclasses.replace(recipe, optimizer=dataclasses.replace(recipe.optimizer, decay=0.0))  # type: ignore[call-arg]
+    changed: dict[str, float] = {"decay": 0.0} if "undecayed" in words else {}
+    if "slow" in words:
+        changed["lr"] = recipe.optimizer.lr * int(batch) / LARGEST[size]
+    recipe = dataclasses.replace(recipe, optimizer=dataclasses.replace(cast(Any, recipe.optimizer), **changed))
+    if "accumulated" in words:
+        recipe = dataclasses.replace(recipe, accumulate=-(-int(batch) // PART))
+    if "still" in words:
+        task = dataclasses.replace(task, crop=0, flip="no")
+    if "fixed" in words:
+        task = dataclasses.replace(task, order="fixed")
     if "warm-up" in words:
         recipe = dataclasses.replace(recipe, warmup="10ep" if size == "full" else "3ep")
     if "short" in words:
         recipe = _shortened(recipe.in_steps(task), dataclasses.replace(recipe, batch=LARGEST[size]).in_steps(task))
     arch = ResNet(depth=20, width=width, bn_affine=affine)
-    return Bench(arch, task, recipe, rounds, seed, STATISTICS, examples)
+    return Bench(arch, task, recipe, rounds, seed, STATISTICS, examples, words or "nothing")
 
 
 def _shortened(recipe: Recipe, large: Recipe) -> Recipe:
@@ -93,15 +123,15 @@ def goals(
     rounds: int = 0,
     seeds: tuple[int, ...] = (0, 1, 2),
     affine: Affine = "no",
-    parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "crossed", "planes"),
+    parts: tuple[str, ...] = ("weights", "distances", "twins", "rewound", "barriers", "functions", "crossed", "planes"),
 ) -> Iterator[Goal]:
     """Tickets and their reinit in each regime; masks of one in another; twins, barriers, angles and weights."""
-    known("parts", parts, ("weights", "distances", "twins", "barriers", "crossed", "planes"))
+    known("parts", parts, PARTS)
     rounds = rounds or ROUNDS[size]
     chosen = regimes or REGIMES[size]
     benches = [(regime, bench(size, rounds, seed, regime, affine)) for seed in seeds for regime in chosen]
     levels = [level for level in TWINS if level <= rounds]
-    yield from _stability.of_regimes(benches, EXTRA[size], parts, levels, _pairs(size))
+    yield from _stability.of_regimes(benches, EXTRA[size], parts, levels, _pairs(size), ("128", REWOUND[size]))
 
 
 def _pairs(size: Size) -> tuple[tuple[str, str], ...]:
@@ -117,71 +147,91 @@ def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[st
     if size == "full":
         yield from _published(chosen, rounds, parts)
     for level in (one for one in (5, 10, 15) if one <= rounds):
-        at = f"at {KEEP**level:.1%} of the weights"
         if large in chosen:
             ahead = Better(where=_row("IMP", large, level), than=_row("reinit", large, level))
-            yield Claim(f"E1: {at} tickets of batch {large} beat their reinit", tests=(ahead,), family="E1")
+            yield Claim(f"E1: {at(level)} tickets of batch {large} beat their reinit", tests=(ahead,), family="E1")
         if {large, "128"} <= set(chosen):
             ordinary = Better(where=_row("LR rewinding", "128", level), than=_row("IMP", large, level))
-            sentence = f"{at} LR rewinding with batch 128 beats tickets of batch {large}"
+            sentence = f"{at(level)} LR rewinding with batch 128 beats tickets of batch {large}"
             yield Claim(sentence, tests=(ordinary,), family="ordinary pruning")
-        for regime in (one for one in chosen if one.startswith("128")):
-            pair = _row("IMP", regime, level), _row("reinit", regime, level)
-            same = NotWorse(where=pair[1], than=pair[0], margin=SAME)
-            sentence = f"E1: {at} tickets of batch {regime} are no more than half a point ahead of their reinit"
-            yield Claim(sentence, tests=(same,), family="E1" if regime == "128" else "steps")
+        yield from _small_batch(chosen, level)
         if "twins" in parts:
-            yield from _twins(chosen, large, level, at)
+            yield from _twins(chosen, level)
         if "crossed" in parts and {large, "128"} <= set(chosen):
-            yield from _crossed(large, level, at)
+            yield from _crossed(large, level)
     if "distances" in parts and {large, "128"} <= set(chosen):
         where, than = ({"probe": "distance", "arm": "IMP", "regime": regime} for regime in (large, "128"))
         near = Better(where=where, than=than, of="angle_mean", higher=False, clearance=0.05)
         sentence = f"E4: rounds of batch {large} are closer together than those of batch 128"
         yield Claim(sentence, tests=(near,), family="E4")
     if "barriers" in parts and large in chosen:
-        yield from _basins(large, rounds)
+        yield from _statistics(large, rounds)
+    if large in chosen:
+        yield from against_reinit([level for level in (10, 15) if level <= rounds], parts, regime=large)
+    if "rewound" in parts and "128" in chosen:
+        yield from _rewound(size)
 
 
 def _row(name: str, regime: str, level: int) -> dict[str, Any]:
     return {"name": name, "regime": regime, "level": level}
 
 
-def _twins(chosen: Sequence[str], large: str, level: int, at: str) -> Iterator[Claim]:
-    """E2, and whether the number of steps does what the noise is said to do."""
-    how: Any = {"of": "train_error_barrier_points", "error": "train_error_barrier_points_error"}
-    for regime in chosen:
-        if regime not in (large, "128", "128 short") or level not in TWINS:
+def _small_batch(chosen: Sequence[str], level: int) -> Iterator[Claim]:
+    """E1 with batch 128: no tickets, nor with few steps; but with as little noise as a large batch has."""
+    for regime in (one for one in ("128", "128 short", "128 slow") if one in chosen):
+        ticket, reinit = _row("IMP", regime, level), _row("reinit", regime, level)
+        if regime == "128 slow":
+            sentence = f"{at(level)} tickets of batch {regime}, with the noise of a large one, beat their reinit"
+            yield Claim(sentence, tests=(Better(where=ticket, than=reinit),), family="noise")
             continue
+        same = (NotWorse(where=reinit, than=ticket, margin=SAME), NotWorse(where=ticket, than=reinit, margin=SAME))
+        sentence = f"{at(level)} tickets of batch {regime} are within half a point of their reinit"
+        family = "E1" if regime == "128" else "steps"
+        yield Claim(f"E1: {sentence}" if family == "E1" else sentence, tests=same, family=family)
+
+
+def _twins(chosen: Sequence[str], level: int) -> Iterator[Claim]:
+    """E2, and whether the number of steps does what the noise is said to do."""
+    families = {"128": "E2", "1024": "E2", "2048": "E2", "128 short": "steps", "128 slow": "noise"}
+    for regime in (one for one in chosen if one in families and level in TWINS):
         where = {"probe": "instability", "regime": regime, "level": level, "stats": "interpolate"}
-        stable = regime == large
-        test = Beyond(where=where, value=_stability.STABLE, higher=not stable, **how)
-        sentence = f"{at} training with batch {regime} is {'stable' if stable else 'unstable'}"
-        family = "steps" if regime == "128 short" else "E2"
+        stable, family = regime in ("1024", "2048", "128 slow"), families[regime]
+        test = Beyond(where=where, value=_stability.STABLE, higher=not stable, **POINTS)
+        sentence = f"{at(level)} training with batch {regime} is {'stable' if stable else 'unstable'}"
         yield Claim(f"E2: {sentence}" if family == "E2" else sentence, tests=(test,), family=family)
 
 
-def _crossed(large: str, level: int, at: str) -> Iterator[Claim]:
+def _crossed(large: str, level: int) -> Iterator[Claim]:
     """Is it finding a ticket, or training it, that has to be stable?"""
     borrowed, own = _row(_stability.masks_of(large), "128", level), _row("reinit", "128", level)
-    sentence = f"{at} masks of batch {large} that are trained with batch 128 are half a point ahead of reinit at most"
+    sentence = f"{at(level)} masks of batch {large} trained with batch 128 are half a point ahead of reinit at most"
     yield Claim(sentence, tests=(NotWorse(where=own, than=borrowed, margin=SAME),), family="crossed")
     ticket, borrowed = _row("IMP", large, level), _row(_stability.masks_of("128"), large, level)
-    sentence = f"{at} tickets of batch {large} beat masks of batch 128 that are trained like them"
+    sentence = f"{at(level)} tickets of batch {large} beat masks of batch 128 that are trained like them"
     yield Claim(sentence, tests=(Better(where=ticket, than=borrowed),), family="crossed")
 
 
-def _basins(large: str, rounds: int) -> Iterator[Claim]:
-    """E8, and how much of it is the statistics' doing."""
+def _statistics(large: str, rounds: int) -> Iterator[Claim]:
+    """E8 at the first cut, and how much of barriers is the statistics' doing."""
     where: Any = {"probe": "barrier", "to": "next", "arm": "IMP", "regime": large, "level": 0}
-    of: Any = {"of": "train_error_barrier_points", "error": "train_error_barrier_points_error"}
-    first = Beyond(where={**where, "stats": "interpolate"}, value=5.0, **of)
+    first = Beyond(where={**where, "stats": "interpolate"}, value=5.0, **POINTS)
     yield Claim("E8: the first cut leaves the basin of the dense network", tests=(first,), family="E8")
     for level in (one for one in (0, 10, 15) if one < rounds):
         pair = ({**where, "level": level, "stats": stats} for stats in ("recompute", "interpolate"))
-        less = Better(**dict(zip(("where", "than"), pair, strict=True)), **of, higher=False, clearance=1.0)  # type: ignore[arg-type]
-        sentence = f"the barrier to the next round at {KEEP**level:.1%} is lower with statistics gathered anew"
+        less = Better(**dict(zip(("where", "than"), pair, strict=True)), **POINTS, higher=False, clearance=1.0)
+        sentence = f"{at(level)} the barrier to the next round is lower with statistics gathered anew"
         yield Claim(sentence, tests=(less,), family="statistics")
+
+
+def _rewound(size: Size) -> Iterator[Claim]:
+    """Frankle et al. 2020, figure 3: the later twins part, the less there is between them."""
+    recipe = bench(size, 0, 0, "128")
+    last = dataclasses.replace(recipe.recipe, rewind=REWOUND[size][-1]).in_steps(recipe.task).rewind
+    late: Any = {"probe": "rewound", "regime": "128", "k": last, "stats": "interpolate"}
+    early: Any = {"probe": "instability", "regime": "128", "level": 0, "stats": "interpolate"}
+    less = Better(where=late, than=early, **POINTS, higher=False, clearance=1.0)
+    sentence = f"dense twins of batch 128 that part after {last} steps are closer than those that part at once"
+    yield Claim(sentence, tests=(less,), family="rewinding")
 
 
 def _published(chosen: Sequence[str], rounds: int, parts: tuple[str, ...]) -> Iterator[Claim]:
@@ -201,15 +251,29 @@ def _published(chosen: Sequence[str], rounds: int, parts: tuple[str, ...]) -> It
             test = Beyond(where=where, of="angle_mean", value=value, higher=higher)
             said = f"{'above' if higher else 'below'} {value}"
             yield Claim(f"E4: the mean angle between rounds of batch {regime} is {said}", tests=(test,), family="E4")
+    levels = [level for level in (5, 10, 15) if level <= rounds]
+    if "2048" in chosen:
+        yield from repelled(levels, "2048", 0.01)
+        if "distances" in parts:
+            yield from neighbours(rounds, regime="2048")
+        if "barriers" in parts:
+            yield from basins(rounds, regime="2048", stats="interpolate")
+    if "128" in chosen:
+        yield from attracted(levels, "128")
+    if {"512", "512 undecayed"} <= set(chosen):
+        yield from undecayed([level for level in (10, 12, 15) if level <= rounds], "512")
+    if "128" in chosen and rounds >= 10:
+        test = Beyond(where=_row("IMP, attracted", "128", 10), of="test_accuracy", value=0.885)
+        yield Claim("E3: the attracted ticket of batch 128 at 10.7% is above 88.5%", tests=(test,), family="E3")
     if "128" in chosen and "twins" in parts and rounds >= 10:
         where = {"probe": "instability", "regime": "128", "level": 10, "stats": "interpolate"}
         test = Beyond(where=where, of="train_error_barrier_points", value=UNSTABLE)
         yield Claim("E2: instability of batch 128 at 10.7% is above 60 points", tests=(test,), family="E2")
 
 
-def figures(*, size: Size, regimes: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Curve]:
-    """Accuracy against density by regime; instability, barriers and thresholds by round."""
-    yield from _stability_tables.figures(regimes or REGIMES[size], parts, STATISTICS)
+def figures(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...]) -> Iterator[Curve]:
+    """Accuracy against density by regime; instability by round, batch and step k; barriers, weights."""
+    yield from _stability_tables.figures(regimes or REGIMES[size], parts, STATISTICS, rounds or ROUNDS[size])
 
 
 def tables(*, size: Size, regimes: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Pivot]:

@@ -18,7 +18,8 @@ class Way:
     """The epochs of a pair of seeds, with the one it is in: a long run keeps one epoch, a fleet one a member.
 
     `chosen` are the positions of the training examples among all of `labels`, which also name the windows: S of them
-    where nothing is cropped, one for every byte row where windows overlap (see `images.prepared`).
+    where nothing is cropped, one for every byte row where windows overlap (see `images.prepared`). With a `fixed` order
+    every epoch goes through them as the first one did.
     """
 
     chosen: np.ndarray
@@ -26,6 +27,7 @@ class Way:
     side: int
     crop: int
     mirrors: bool
+    fixed: bool
     data: int
     augment: int
     epoch: int = -1
@@ -67,4 +69,4 @@ class Way:
         self.targets = self.labels[torch.from_numpy(example).to(device)]
 
     def _order(self, epoch: int) -> np.ndarray:
-        return numbers("order", self.data, epoch).permutation(len(self.chosen))
+        return numbers("order", self.data, 0 if self.fixed else epoch).permutation(len(self.chosen))

@@ -117,7 +117,7 @@ class ImageTask(Pictures, Sourced):
     crops; `flip`, whether half the training pictures are mirrored; `channels`, 1 (grey) or 3; `normalise`, by the set's
     own mean and standard deviation, by those of ImageNet (as some papers do for CIFAR), or only to [0, 1]; `few`, the
     number of labelled examples to train on, balanced over classes and drawn by the holdout's seed (0: all that are not
-    held out; see `subsets.fewer`).
+    held out; see `subsets.fewer`); `order`, whether each epoch has an order of its own or all have that of the first.
 
     `constants` has the set's mean and standard deviation for 1 and 3 channels, `mirrors` says whether a mirrored
     picture still is what its label says.
@@ -129,6 +129,7 @@ class ImageTask(Pictures, Sourced):
     channels: Literal[1, 3] = 3
     normalise: Literal["own", "imagenet", "none"] = "own"
     few: int = 0
+    order: Literal["new", "fixed"] = "new"
 
     default_recipe: ClassVar[str] = "resnet20()"
     classes: ClassVar[int] = 10
@@ -169,7 +170,7 @@ class ImageTask(Pictures, Sourced):
 
     def look(self) -> Look:
         """As the fields have it."""
-        return Look(self.crop, self.flip == "yes", self.few)
+        return Look(self.crop, self.flip == "yes", self.few, self.order == "fixed")
 
     def arrays(self) -> Arrays:
         """The set as it was read, at the task's size and channels."""
@@ -213,7 +214,7 @@ def way(task: Pictures, holdout: Holdout, data: int, augment: int, device: torch
     """A pair of seeds' way through the task's training examples."""
     labels, look = prepared(task, device).labels, task.look()
     chosen = part(task, "train", holdout, device)
-    return Way(chosen, labels, task.io.inputs[1], look.crop, look.flip, data, augment)
+    return Way(chosen, labels, task.io.inputs[1], look.crop, look.flip, look.fixed, data, augment)
 
 
 def part(task: Pictures, split: Split, holdout: Holdout, device: torch.device = CPU) -> np.ndarray:

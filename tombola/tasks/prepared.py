@@ -19,11 +19,15 @@ Constants = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class Look(NamedTuple):
-    """How a task shows its pictures: the padding of crops, whether half are mirrored, how many have labels (0: all)."""
+    """How a task shows its pictures: the padding of crops, whether half are mirrored, how many have labels (0: all).
+
+    With a `fixed` order all epochs have that of the first.
+    """
 
     crop: int
     flip: bool
     few: int
+    fixed: bool
 
 
 @runtime_checkable
