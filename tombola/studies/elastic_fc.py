@@ -162,21 +162,27 @@ def claims(*, half: Half, size: Size, levels: int, arms: tuple[str, ...], contro
                 yield Claim(f"{source}'s ticket beats {name} in {net}", tests=(ahead,), family="rivals")
 
 
-def figures(*, arms: tuple[str, ...]) -> Iterator[Curve]:
+def _shown(half: Half, arms: tuple[str, ...]) -> list[str]:
+    """The arms there are: as run the networks of the VGG half are complete."""
+    return [arm for arm in ARMS if arm in arms and (arm != "as run" or half == "mlp")]
+
+
+def figures(*, half: Half, arms: tuple[str, ...]) -> Iterator[Curve]:
     """Each source's ticket in networks of more and of fewer layers."""
     shown: Any = {"x": "layers", "by": "source", "log_x": False}
     yield Curve(where={"arm": "ticket"}, title="Tickets in other networks, as they were carried", **shown)
-    for arm in [arm for arm in ARMS if arm in arms]:
+    for arm in _shown(half, arms):
         title = "The same at the target's density" if arm == "equal" else "The same, as the paper ran it"
         yield Curve(where={"arm": arm}, title=title, **shown)
 
 
-def tables(*, arms: tuple[str, ...]) -> Iterator[Pivot]:
+def tables(*, half: Half, arms: tuple[str, ...]) -> Iterator[Pivot]:
     """Table 5, its other arms, and the rivals."""
     shown: Any = {"lines": "source", "columns": "net", "verdicts": "hide"}
     yield Pivot(where={"arm": "ticket"}, title="Table 5: the ticket of (line) in (column)", **shown)
-    for arm in [arm for arm in ARMS if arm in arms]:
+    for arm in _shown(half, arms):
         yield Pivot(where={"arm": arm}, title=f"Table 5, {arm}", **shown)
     yield Pivot(where={"source": ""}, lines="arm", columns="net", title="Rivals in the target", verdicts="hide")
     yield Pivot(where={"arm": "ticket"}, of="density", title="Density of the tickets carried", **shown)
-    yield Pivot(where={"arm": "as run"}, of="density", title="Density as run", **shown)
+    if "as run" in _shown(half, arms):
+        yield Pivot(where={"arm": "as run"}, of="density", title="Density as run", **shown)
