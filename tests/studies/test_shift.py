@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.studies.pretence import Pretence, claimed, done
+from tests.studies.pretence import Pretence, assert_shown, claimed, done
 from tombola.archs.resnet import ResNet
 from tombola.archs.textcnn import TextCnn
 from tombola.core.errors import Refused
@@ -81,6 +81,21 @@ def test_every_claim_finds_its_rows(text: str):
     for claim, test, where, found in claimed(text):
         runs = {row.labels.get(test.by[0]) for row in found}
         assert len(runs) > 1 and None not in runs, (claim.sentence, where)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "shift_images(seeds=(0,))",
+            "shift_images(seeds=(0, 1), parts=())",
+            "shift_images(on=weather, seeds=(0, 1), rounds=4)",
+        ),
+        *("shift_reviews(seeds=(0, 1), rounds=5)", "shift_reviews(seeds=(0,), rounds=8, parts=('masks',))"),
+    ],
+)
+def test_every_figure_and_table_finds_its_rows(text: str):
+    assert_shown(open_study(text))
 
 
 def test_the_paper_s_claims_are_all_there():

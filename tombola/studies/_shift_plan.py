@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from tombola import Refused
+from tombola.probes.correlation import FEWEST
 from tombola.studies._words import known
 
 Pair = tuple[str, str]
@@ -54,6 +55,17 @@ class Plan:
     def has(self, part: str) -> bool:
         """Whether a part is asked for."""
         return part in self.parts
+
+
+def related_leads(pairs: Sequence[Pair], carried: Sequence[int]) -> tuple[str, ...]:
+    """The leads that are held against distances of domains: of spans that are reached, if there are pairs enough.
+
+    Example:
+        >>> related_leads([("a", "b"), ("b", "a"), ("a", "c"), ("c", "a")], [1, 3, 5])
+        ('lead_1_to_5_points',)
+    """
+    spans = ((1, 5), (1, 20)) if len(pairs) >= FEWEST else ()
+    return tuple(f"lead_{a}_to_{b}_points" for a, b in spans if min(carried) <= a and max(carried) >= b)
 
 
 def pairs_of(sources: Sequence[str], targets: Sequence[str]) -> tuple[Pair, ...]:

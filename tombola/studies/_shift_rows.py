@@ -6,14 +6,14 @@ from typing import Any
 
 from tombola import Goal, defer, row
 from tombola.probes.contrast import SPANS, Spans, contrast
-from tombola.probes.correlation import FEWEST, correlation
+from tombola.probes.correlation import correlation
 from tombola.probes.disagreement import disagreement
 from tombola.probes.outcomes import outcomes
 from tombola.probes.overlap import overlap
 from tombola.probes.shift import shift
 from tombola.probes.transition import transition
 from tombola.studies._shift import AT_TARGET, Bench
-from tombola.studies._shift_plan import Pair, Plan
+from tombola.studies._shift_plan import Pair, Plan, related_leads
 
 INSIDE = (("TICKET-RESET", "TICKET-RANDOM"), ("TICKET-RESET", "FULL-MODEL"))
 CARRIED_AGAINST = (
@@ -170,8 +170,8 @@ def related(
     benches: Sequence[Bench], pairs: Sequence[Pair], rounds: Sequence[int], distances: Sequence[str]
 ) -> Iterator[Goal]:
     """Whether masks lose more where domains are farther apart."""
-    to = [f"lead_{a}_to_{b}_points" for a, b in ((1, 5), (1, 20)) if min(rounds) <= a and max(rounds) >= b]
-    if len(pairs) < FEWEST or not to:
+    to = related_leads(pairs, rounds)
+    if not to:
         return
     first = benches[0]
     far = tuple(_distance(first, *pair) for pair in pairs)

@@ -4,19 +4,27 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tombola import Curve, Pivot
-from tombola.probes.correlation import FEWEST
-from tombola.studies._shift_plan import Plan
+from tombola.studies._shift_plan import Plan, related_leads
 
 SHOWN: Any = {"verdicts": "hide", "beside": ()}
 SPANS = ((1, 5), (1, 13), (1, 20))
 
 
-def whole(plan: Plan) -> Iterator[Pivot]:
-    """Leads over spans of rounds, where they begin, and what the parts measured, but for distances."""
+def whole(plan: Plan, *, seeds: int, strange: bool = True) -> Iterator[Pivot]:
+    """Leads over spans of rounds, where they begin, and what the parts measured, but for distances.
+
+    Where they begin is told by several seeds alone. `strange`: whether networks were shown what is of no domain.
+    """
     yield from leads(plan.rounds, plan.carried)
+    if seeds > 1:
+        yield from changes()
     for part, shown in (("controls", controls), ("few", few_labels), ("outcomes", outcomes), ("masks", masks)):
         if plan.has(part):
             yield from shown()
+    if plan.has("outcomes") and strange:
+        where, over = {"probe": "detection"}, ("seed", "source", "target")
+        title = "Telling the own domain from another: AUROC of the energy"
+        yield Pivot(of="energy_auroc", lines="round", columns="", where=where, over=over, title=title, **SHOWN)
 
 
 def curves(plan: Plan, own: str, carried: str) -> Iterator[Curve]:
@@ -41,6 +49,10 @@ def leads(inside: Sequence[int], carried: Sequence[int]) -> Iterator[Pivot]:
         if min(carried) <= first and last <= max(carried):
             yield Pivot(of=of, lines="comparison", columns="source", title=f"{title}: all targets of a source", **SHOWN)
             yield Pivot(of=of, lines="pair", columns="comparison", title=f"{title}: each transfer", **SHOWN)
+
+
+def changes() -> Iterator[Pivot]:
+    """From which round on first values matter."""
     beside = {"beside": ("round_low", "round_high", "gap_early_points", "gap_late_points"), "verdicts": "hide"}
     for what, line in (("chain", "domain"), ("transfer", "pair")):
         where = {"probe": "transition", "what": what}
@@ -67,9 +79,6 @@ def outcomes() -> Iterator[Pivot]:
     for of in ("accuracy", "nll", "ece", "ece_scaled", "brier", "worst_class_accuracy"):
         title = f"{of.replace('_', ' ')}, in the own domain and without training in another"
         yield Pivot(of=of, lines="round", columns="kind", where=where, over=over, title=title, **SHOWN)
-    where, over = {"probe": "detection"}, ("seed", "source", "target")
-    title = "Telling the own domain from another: AUROC of the energy"
-    yield Pivot(of="energy_auroc", lines="round", columns="", where=where, over=over, title=title, **SHOWN)
     where, over = {"probe": "disagreement"}, ("seed", "domain")
     title = "Share of answers unlike the dense network's"
     yield Pivot(of="disagreement", lines="round", columns="other", where=where, over=over, title=title, **SHOWN)
@@ -85,12 +94,12 @@ def masks() -> Iterator[Pivot]:
     )  # fmt: skip
 
 
-def distances(columns: str, of: Sequence[str], *, pairs: int) -> Iterator[Pivot]:
+def distances(plan: Plan, columns: str, of: Sequence[str]) -> Iterator[Pivot]:
     """How far domains are apart, and whether that goes with what is lost."""
     for number in of:
         where: Any = {"where": {"probe": "shift"}, "over": ()}
         yield Pivot(of=number, lines="domains", columns=columns, title=number.replace("_", " "), **where, **SHOWN)
-    if pairs >= FEWEST:
+    if related_leads(plan.pairs, plan.carried):
         title = "Rank correlation of a distance and a lead, over pairs"
         beside: Any = {"beside": ("spearman_low", "spearman_high", "p"), "verdicts": "hide"}
         yield Pivot(

@@ -162,13 +162,13 @@ def figures(**settings: Any) -> Iterator[Curve]:
     yield from _shift_tables.curves(_plan(**settings), "Own tickets", "Carried masks")
 
 
-def tables(*, on: On, **settings: Any) -> Iterator[Pivot]:
+def tables(*, on: On, seeds: tuple[int, ...], **settings: Any) -> Iterator[Pivot]:
     """Leads over spans of rounds, where they begin, and what the parts measured."""
     plan = _plan(on, **settings)
-    yield from _shift_tables.whole(plan)
+    yield from _shift_tables.whole(plan, seeds=len(seeds), strange=on in STRANGE)
     if plan.has("outcomes") and on != "weather":
         title = "Mean corruption error (1: as the dense network)"
         where: Any = {"where": {"probe": "corruption error"}, "over": ("seed",), **_shift_tables.SHOWN}
         yield Pivot(of="mce", lines="round", columns="domain", title=title, **where)
     if plan.has("shift"):
-        yield from _shift_tables.distances("", DISTANCES, pairs=len(plan.pairs))
+        yield from _shift_tables.distances(plan, "", DISTANCES)

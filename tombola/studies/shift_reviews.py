@@ -229,13 +229,13 @@ def figures(**settings: Any) -> Iterator[Curve]:
     yield from _shift_tables.curves(_plan(**settings)[1], "Figure 3", "Figure 4")
 
 
-def tables(**settings: Any) -> Iterator[Pivot]:
+def tables(*, seeds: tuple[int, ...], **settings: Any) -> Iterator[Pivot]:
     """Leads over spans of rounds, where they begin, and what the parts measured."""
     _, plan = _plan(**settings)
-    yield from _shift_tables.whole(plan)
+    yield from _shift_tables.whole(plan, seeds=len(seeds))
     if plan.has("masks"):
         title = "Share of a domain's subwords with a living vector"
         where: Any = {"where": {"probe": "tokens left"}, **_shift_tables.SHOWN}
         yield Pivot(of="tokens_alive_seen", lines="round", columns="words", title=title, **where)
     if plan.has("shift"):
-        yield from _shift_tables.distances("vocabulary", DISTANCES, pairs=len(plan.pairs))
+        yield from _shift_tables.distances(plan, "vocabulary", DISTANCES)
