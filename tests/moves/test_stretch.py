@@ -1,7 +1,11 @@
 """Stretch and squeeze: every tensor comes from where the map says, and nothing else happens (Chen et al. 2021)."""
 
+import atexit
 import functools
 import itertools
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.moves.test_contract import bits
+from tests.tasks.written import reviews, write
 from tombola.archs.imagenet_resnet import ImageNetResNet
 from tombola.archs.mlp import Mlp
 from tombola.archs.mobilenet import MobileNet
@@ -18,7 +23,7 @@ from tombola.archs.text_encoder import TextEncoder
 from tombola.archs.vgg import Vgg
 from tombola.archs.vit import ViT
 from tombola.core.errors import Refused
-from tombola.core.layout import Arch, Interface, Layout, Stage, blank, dense_mask, initial_weights, shapes
+from tombola.core.layout import Arch, Layout, Stage, blank, initial_weights, shapes
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.text import parse
@@ -26,9 +31,8 @@ from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
 from tombola.find import cut_early, draw
 from tombola.moves.stretch import Squeeze, Stretch
-from tombola.prune import prune
 from tombola.tasks.digits import Digits
-from tombola.train.network import Network
+from tombola.tasks.reviews import OwnTexts
 from tombola.train.recipe import Recipe
 from tombola.verify import verify
 
@@ -58,11 +62,20 @@ MOST = {
 }
 TASK = Digits(size=16)
 IO = TASK.io
-TEXTS = Interface(inputs=(16,), classes=3, tokens=50)
 
 
-def io_of(arch: Arch) -> Interface:
-    return TEXTS if isinstance(arch, TextEncoder) else IO
+@functools.cache
+def texts() -> OwnTexts:
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    written = write(folder / "mine", train=reviews(20), test=reviews(20, seed=1))
+    return OwnTexts(
+        id=str(written), domain="books", group="domain", shared=("books", "tools"), vocabulary=50, longest=16
+    )
+
+
+def task_of(arch: Arch) -> Digits | OwnTexts:
+    return texts() if isinstance(arch, TextEncoder) else TASK
 
 
 def by_hand(source: Arch, target: Arch, maps: tuple[tuple[int, ...], ...]) -> dict[str, str]:
@@ -73,7 +86,7 @@ def by_hand(source: Arch, target: Arch, maps: tuple[tuple[int, ...], ...]) -> di
         for there, block in zip(wanted.blocks, sources, strict=True):
             renamed[there + "."] = own.blocks[block - 1] + "."
     found: dict[str, str] = {}
-    for name in shapes(blank(target, io_of(target))):
+    for name in shapes(blank(target, task_of(target).io)):
         prefix = next((p for p in renamed if name.startswith(p)), "")
         found[name] = renamed[prefix] + name[len(prefix) :] if prefix else name
     return found
@@ -82,12 +95,9 @@ def by_hand(source: Arch, target: Arch, maps: tuple[tuple[int, ...], ...]) -> di
 @functools.cache
 def made(arch: Arch) -> Ticket:
     """A ticket that was trained for a step before it was cut: its batch-norm statistics are its own."""
-    if isinstance(arch, TextEncoder):  # It has none.
-        weights, dense = initial_weights(arch, TEXTS, "made"), dense_mask(arch, TEXTS)
-        mask = prune(dense, Random()(Network(weights, dense)), density=0.3)
-        return Ticket(arch=arch, io=TEXTS, mask=mask, weights=weights, step=1)
     recipe = Recipe(steps=2, batch=8, rewind=1, validation=0.0)
-    return cut_early(draw(arch, TASK, recipe), TASK, recipe, Random(), density=0.3)
+    task = task_of(arch)
+    return cut_early(draw(arch, task, recipe), task, recipe, Random(), density=0.3)
 
 
 @st.composite
@@ -112,7 +122,7 @@ def test_every_tensor_is_where_the_map_says_and_nothing_else_happens(case: tuple
     ticket = made(arch)
     before, after = ticket.encoded(), ticket | move
     assert ticket.encoded() == before
-    came = by_hand(arch, move.to, move.maps(arch, io_of(arch)))
+    came = by_hand(arch, move.to, move.maps(arch, task_of(arch).io))
     assert list(after.weights) == list(came) and list(after.mask) == list(move.to.layout().prunable)
     for name, source in came.items():
         assert torch.equal(after.weights[name], ticket.weights[source])
