@@ -8,7 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # Read once, when torch is import
 import pytest
 import torch
 
-import tools.typecheck  # noqa: F401  (jaxtyping looks it up by name and imports no more than `tools`)
+import tools.typecheck  # noqa: F401  (before the package is imported, whose functions it checks)
 
 torch.set_num_threads(1)
 

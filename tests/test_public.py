@@ -6,10 +6,13 @@ import pathlib
 import subprocess
 import sys
 import types
+from typing import Any
 
 import pytest
+from beartype.roar import BeartypeCallHintParamViolation
 
 import tombola
+from tombola.probes.barrier import spaced
 from tombola.study.step import Step
 
 ROOT = pathlib.Path(tombola.__file__).parents[1]
@@ -119,3 +122,9 @@ for name in tombola.__all__:
 print(len(names))
 """
     assert int(python(program)) > 60
+
+
+def test_types_are_checked_while_tests_run():
+    wrong: Any = "3"
+    with pytest.raises(BeartypeCallHintParamViolation, match=r"spaced\(\) parameter points='3'"):
+        spaced(wrong, 0.0)

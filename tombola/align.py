@@ -11,12 +11,11 @@ ones. Train both dense networks, find the order in which the first is most like 
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tombola.checks import check_word
 from tombola.core.errors import Failed, Refused
@@ -24,10 +23,10 @@ from tombola.core.layout import Arch, Interface, blank
 from tombola.core.lineage import joined
 from tombola.core.mask import Mask
 from tombola.core.measurement import Measurement
-from tombola.core.seeds import numbers
 from tombola.core.ticket import Ticket
 from tombola.moves.permuting import SCALES, Matching, Permutations, Scale, cosines, matching, permuted
 from tombola.probes.activations import matched_by_activations
+from tombola.probes.rearranged import check_same_function
 from tombola.study.step import Context, step
 from tombola.train.device import threads
 from tombola.train.trained import Trained
@@ -38,9 +37,6 @@ Match = Literal["weights", "activations"]
 MATCHES = ("weights", "activations")
 SEARCH = {"tensors": "parameters", "scale": "plain", "starts": 1, "seed": 0}
 """What is said of matching by weights, where nothing else is."""
-CLOSE = 1e-5
-"""What a permuted network computes may differ by this part of the largest output, for rounding."""
-EXAMPLES = 4
 EXAMPLES_SEEN = 2000
 
 
@@ -245,32 +241,9 @@ def _check_permuted(ticket: Ticket, source: Trained, orders: Permutations) -> No
     Raises:
         Failed: If it does not.
     """
-    arch, axes, mask = ticket.arch, ticket.arch.layout().axes, ticket.mask
-    moved = Mask.taking(permuted(mask, axes, orders))
-    exact = {name: value.double() if value.is_floating_point() else value for name, value in source.weights.items()}
-    there = permuted(exact, axes, orders)
-    inputs = _inputs(ticket.io)
-    for one, two in ((exact, there), (mask.apply(exact), moved.apply(there))):
-        before, after = (_outputs(arch, ticket.io, state, inputs) for state in (one, two))
-        off, most = float((before - after).abs().max()), float(before.abs().max())
-        if not off <= CLOSE * max(most, 1.0):
-            raise Failed(
-                f"{arch} computes something else once its units are permuted as its layout says: outputs differ by "
-                f"{off:.3g} where the largest is {most:.3g}. The axes of its layout are wrong; mend them."
-            )
+    axes, mask = ticket.arch.layout().axes, ticket.mask
+    moved, there = Mask.taking(permuted(mask, axes, orders)), permuted(source.weights, axes, orders)
+    check_same_function(ticket.arch, ticket.io, source.weights, there)
+    check_same_function(ticket.arch, ticket.io, mask.apply(source.weights), moved.apply(there))
     if odd := [name for name in mask if moved.kept_in(name) != mask.kept_in(name)]:
         raise Failed(f"align: permuting changed how many weights of '{odd[0]}' live. This is a bug; please report it.")
-
-
-def _inputs(io: Interface) -> Tensor:
-    rng, shape = numbers("align", "inputs"), (EXAMPLES, *io.inputs)
-    if io.tokens:
-        return torch.from_numpy(rng.integers(min(1, io.tokens - 1), io.tokens, shape))  # 0 is padding.
-    return torch.from_numpy(rng.standard_normal(shape))
-
-
-@torch.no_grad()
-def _outputs(arch: Arch, io: Interface, state: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-    net = blank(arch, io)
-    net.load_state_dict(dict(state), assign=True)
-    return net.eval()(inputs)

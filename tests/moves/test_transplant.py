@@ -20,6 +20,7 @@ from tombola.core.layout import Arch, Interface, Layout, dense_mask, initial_wei
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.seeds import Seeds
+from tombola.core.task import label_space
 from tombola.core.text import parse
 from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
@@ -29,7 +30,10 @@ from tombola.moves.transplant import Transplant
 from tombola.prune import Everywhere
 from tombola.renorm import renorm
 from tombola.study.store import Store
+from tombola.tasks.corrupted import Corrupted
 from tombola.tasks.digits import Digits
+from tombola.tasks.mnist import FashionMnist, Usps
+from tombola.tasks.rotated import Rotated
 from tombola.train.loop import train
 from tombola.train.recipe import Recipe
 from tombola.verify import verify
@@ -213,6 +217,28 @@ def test_biases_of_a_fresh_head_live_too():
     assert "head.bias" in ticket.mask and not ticket.mask["head.bias"].all()
     there = ticket | Transplant(to=Elsewhere(classes=3), head="fresh")
     assert there.mask["head.bias"].tolist() == [True] * 3 and list(there.mask) == list(ticket.mask)
+
+
+@pytest.mark.parametrize("to", [FashionMnist(size=8), Rotated(task=FashionMnist(size=8))])
+def test_a_head_is_of_what_its_classes_stand_for(to: Any):
+    """As many classes are not the same ones: garments are no digits."""
+    for ticket in (TICKET, TICKET | Transplant(to=Corrupted(task=HOME))):
+        with pytest.raises(Refused, match=r"is a network for digits \(.*\), and the 10 classes of .* are garments: "):
+            ticket | Transplant(to=to)
+        with pytest.raises(Refused, match="head='fresh, masked' would carry rows that stand for other classes"):
+            ticket | Transplant(to=to, head="fresh, masked", weights="init")
+        there = ticket | Transplant(to=to, head="fresh")
+        assert there.mask.kept_in("head.weight") == there.weights["head.weight"].numel()
+        garments = there | Transplant(to=to)  # Now it is at home there.
+        with pytest.raises(Refused, match="a network for garments"):
+            garments | Transplant(to=HOME)
+    for same, space in ((Usps(size=8), "digits"), (Elsewhere(), "")):  # The latter does not say.
+        assert label_space(same) == space and (TICKET | Transplant(to=same)).task == str(same)
+
+
+def test_a_ticket_of_a_task_that_is_not_loaded_is_carried():
+    for task in ("nowhere()", ""):
+        assert (TICKET.rebuilt(task=task) | Transplant(to=FashionMnist(size=8))).task
 
 
 def test_a_fresh_head_needs_nothing_under_dead_positions():

@@ -21,7 +21,8 @@ from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.seeds import Seeds
 from tombola.core.task import CPU, Holdout, Split
-from tombola.find import cut, draw
+from tombola.criteria.magnitude import Magnitude
+from tombola.find import cut, cut_early, draw
 from tombola.moves.permuting import matching, permuted, sizes
 from tombola.probes.barrier import barrier, spaced
 from tombola.tasks.digits import Digits
@@ -306,20 +307,42 @@ def test_behind_batch_norm_repair_is_the_same_as_gathering_anew(pair: list[Train
     assert one == pytest.approx(other, rel=0.01)  # But for n - 1 in the place of n, of 240 places.
 
 
+@pytest.mark.parametrize("match", ["weights", "activations"])
 @pytest.mark.parametrize("arch", [Mlp(hidden=(12, 10)), NORMED])
-def test_a_permuted_copy_is_behind_a_barrier_until_it_is_aligned(arch: Any):
+def test_a_permuted_copy_is_behind_a_barrier_until_it_is_aligned(arch: Any, match: Any):
     recipe = Recipe(steps=60, batch=60)
-    one = train(draw(arch, Digits(), recipe), Digits(), recipe)
+    ticket = cut_early(draw(arch, Digits(), recipe), Digits(), recipe, Magnitude(), density=0.5)
+    one = train(ticket, Digits(), recipe)
     axes = arch.layout().axes
     orders = {group: np.roll(np.arange(size), 1) for group, size in sizes(one.weights, axes).items()}
-    other = dataclasses.replace(one, weights=permuted(one.weights, axes, orders))
-    stats: Any = "" if isinstance(arch, Mlp) else "recompute"
-    before = barrier(one, other, points=5, stats=stats, splits=("test",)).numbers()
-    assert before["test_error_barrier_points"] > 5
+    mask = Mask.taking(permuted(one.mask, axes, orders))
+    other = dataclasses.replace(one, weights=permuted(one.weights, axes, orders), rewired=mask)
+    asked: Any = {"points": 5, "stats": "" if isinstance(arch, Mlp) else "recompute", "splits": ("test",)}
+    before = barrier(one, other, **asked).numbers()
+    assert before["test_error_barrier_points"] > 5 and "units_moved" not in before
     back = matching(one.weights, other.weights, axes).permutations
-    aligned = dataclasses.replace(one, weights=permuted(other.weights, axes, back))
-    after = barrier(one, aligned, points=5, stats=stats, splits=("test",)).numbers()
-    assert after["test_error_barrier_points"] == 0 and after["test_loss_barrier"] == pytest.approx(0, abs=1e-5)
+    by_hand = dataclasses.replace(one, weights=permuted(other.weights, axes, back))
+    for weights in ("own", "shared"):  # If the mask had stayed behind, half of what lives would be dead here.
+        after = barrier(one, other, **asked, weights=weights, aligned=match).numbers()
+        assert after["test_error_barrier_points"] == 0 and after["test_loss_barrier"] == pytest.approx(0, abs=1e-5)
+        assert after["units_moved"] == 1.0
+    expected = barrier(one, by_hand, **asked).numbers()
+    assert after["a_test_loss"] == pytest.approx(expected["a_test_loss"], abs=1e-6)
+
+
+def test_units_that_are_in_order_stay(pair: list[Trained]):
+    found = barrier(pair[0], pair[0], points=3, stats="interpolate", splits=("test",), aligned="weights").numbers()
+    plain = barrier(pair[0], pair[0], points=3, stats="interpolate", splits=("test",)).numbers()
+    assert found.pop("units_moved") == 0.0 and found == plain
+
+
+def test_a_layout_that_names_wrong_units_is_found(monkeypatch: pytest.MonkeyPatch, pair: list[Trained]):
+    monkeypatch.setattr(
+        "tombola.probes.rearranged.permuted",
+        lambda state, axes, orders: {name: value.flatten().roll(1).view_as(value) for name, value in state.items()},
+    )
+    with pytest.raises(Failed, match="computes something else once its units are permuted"):
+        barrier(*pair, stats="interpolate", aligned="weights")
 
 
 def test_the_ends_are_the_networks_to_the_bit(pair: list[Trained]):

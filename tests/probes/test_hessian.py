@@ -47,7 +47,7 @@ def spectrum(trained: Trained, examples: int = 80) -> tuple[np.ndarray, float]:
         return torch.nn.functional.cross_entropy(functional_call(net, state, (inputs.double(),)), targets)
 
     vector = torch.cat([start[name][alive[name]] for name in names])
-    whole = torch.autograd.functional.hessian(loss, vector)
+    whole = torch.autograd.functional.hessian(loss, vector, vectorize=True)
     assert isinstance(whole, Tensor)
     return np.linalg.eigvalsh(whole.numpy()), float(whole.trace())
 
@@ -64,7 +64,7 @@ def networks() -> dict[str, Trained]:
 @pytest.mark.parametrize("name", ["mlp", "sparse mlp", "resnet", "sparse resnet"])
 def test_ends_of_the_spectrum_are_those_of_the_whole_matrix(networks: dict[str, Trained], name: str):
     values, trace = spectrum(networks[name])
-    found = hessian(networks[name], steps=60, probes=300, **EXACT).numbers()
+    found = hessian(networks[name], steps=60, probes=100, **EXACT).numbers()
     assert found["directions"] == len(values)
     for place in (1, 2, 3, 4, 5):
         assert found[f"eigenvalue_{place}"] == pytest.approx(values[-place], rel=1e-6)
@@ -78,7 +78,7 @@ def test_ends_of_the_spectrum_are_those_of_the_whole_matrix(networks: dict[str, 
         assert np.abs(values - early["least"]).min() <= early["residual_least"] + 1e-9
     assert early["residual_1"] < 1e-6 < hessian(networks[name], steps=2, probes=0, **EXACT).numbers()["residual_1"]
     assert found["trace"] == pytest.approx(trace, abs=4 * found["trace_error"])
-    assert 0 < found["trace_error"] < 0.2 * abs(trace) and found["mean"] == pytest.approx(found["trace"] / len(values))
+    assert 0 < found["trace_error"] < 0.3 * abs(trace) and found["mean"] == pytest.approx(found["trace"] / len(values))
 
 
 def test_with_as_many_steps_as_directions_it_finds_all(networks: dict[str, Trained]):

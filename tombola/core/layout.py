@@ -46,7 +46,7 @@ class Interface:
         return {**non_default_fields(self), "inputs": list(self.inputs)}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
+    def from_json(cls, found: Any) -> Self:
         """The interface of such data."""
         text = {name: found[name] for name in ("tokens", "vocabulary") if name in found}
         return cls(inputs=tuple(found["inputs"]), classes=found["classes"], **text)

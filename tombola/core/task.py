@@ -64,6 +64,14 @@ class Task(Protocol):
         ...
 
 
+def label_space(task: Task) -> str:
+    """What a task's classes stand for, such as "digits"; "" where it does not say (by an attribute of that name).
+
+    Rows of a head are of no use on a task whose classes stand for something else, be they as many.
+    """
+    return str(getattr(task, "label_space", ""))
+
+
 @runtime_checkable
 class Grouped(Task, Protocol):
     """A task whose examples belong to groups: domains, hospitals, users."""

@@ -16,7 +16,8 @@ from tombola.core.expected import State, expected
 from tombola.core.layout import Arch, Interface, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
-from tombola.core.task import Task
+from tombola.core.task import Task, label_space
+from tombola.core.text import parse
 from tombola.core.ticket import Ticket
 
 
@@ -36,7 +37,8 @@ class Transplant:
             seed is (initial weights know of no task), so that only the mask is carried. "signs", the magnitudes of
             "reinit" with the signs of the ticket's values (Zhou et al. 2019).
         head: Whether the layout's head is "carried", treated as the rest; "fresh", new values, all alive; or "fresh,
-            masked", new values under the carried mask, which needs equally many classes.
+            masked", new values under the carried mask. All but "fresh" need classes that are as many and stand for the
+            same, where both tasks say for what (`label_space`).
         dense: Patterns of masked tensors whose mask is lifted, such as "stem.*" for an embedding; what was dead there
             lives with the values that it gets, so that the density rises.
         draw: Whether new values are one draw for all masks ("fixed") or another one for each ("fresh"), as of the move
@@ -123,6 +125,12 @@ class Transplant:
                 f"{of} {here.classes} classes, and {self.to} has {io.classes}: head='{self.head}' would carry rows "
                 "that stand for other classes. Use head='fresh'."
             )
+        own, theirs = _label_space(ticket.task), label_space(self.to)
+        if own and theirs and own != theirs and self.head != "fresh":
+            raise Refused(
+                f"{of} {own} ({ticket.task}), and the {io.classes} classes of {self.to} are {theirs}: "
+                f"head='{self.head}' would carry rows that stand for other classes. Use head='fresh'."
+            )
         before, there = expected(ticket.arch, here), expected(ticket.arch, io)
         head = _inside(ticket.arch.layout().head, there)
         if self.head != "carried" and not head:
@@ -172,6 +180,14 @@ class Transplant:
                 value = torch.copysign(value.abs(), own[name])
             weights[name] = value
         return weights
+
+
+def _label_space(task: str) -> str:
+    """What the classes of a task stand for; "" where its text says nothing here, as of a task that is not loaded."""
+    try:
+        return label_space(parse("task", task)) if task else ""
+    except Refused:
+        return ""
 
 
 def _inside(modules: tuple[str, ...], state: State) -> frozenset[str]:

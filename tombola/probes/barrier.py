@@ -1,5 +1,6 @@
 """How much worse networks are on the straight line between two trained ones than at its ends."""
 
+import dataclasses
 import math
 from typing import Any, get_args
 
@@ -13,6 +14,7 @@ from tombola.probes.heights import heights
 from tombola.probes.held import held, training_inputs
 from tombola.probes.line import WEIGHTS, Line, Weights
 from tombola.probes.paired import check_two
+from tombola.probes.rearranged import ALIGNED, Aligned, rearranged
 from tombola.probes.renewal import STATS, Stats, renewal
 from tombola.study.step import Context, step
 from tombola.train.device import device_clock, threads
@@ -26,6 +28,7 @@ def in_order(**given: Any) -> dict[str, Any]:
     """The arguments, looked at as soon as they are given: calls may be made much later."""
     check_word("stats", given["stats"], STATS)
     check_word("weights", given["weights"], WEIGHTS)
+    check_word("aligned", given.get("aligned", ""), ALIGNED)  # Twins stand in one order, and have no such word.
     if isinstance(given["splits"], str):
         given["splits"] = (given["splits"],)
     for split in given["splits"]:
@@ -52,6 +55,7 @@ def barrier(
     examples: int = 10_000,
     gathered: int = 2000,
     beyond: float = 0.0,
+    aligned: Aligned = "",
     *,
     context: Context = Context(),
 ) -> Measurement:
@@ -85,6 +89,9 @@ def barrier(
         gathered: For "recompute" and "repair": at least so many training examples, augmented and in batches as in a's
             training, the same ones at all points; 0: a whole epoch.
         beyond: How far past the ends the curve goes on, in lengths of the line; barriers are of what lies between.
+        aligned: The units of b first take the order in which they are most like those of a, by "weights" or by
+            "activations" on at most `examples` training examples, as `alignment` finds it (Ainsworth et al. 2023); b
+            computes what it did. "": both as they stand. `units_moved` is the fraction of units with another place.
 
     Raises:
         Refused: If the two differ in architecture, interface, task or held-out examples, there are too few points, or
@@ -106,10 +113,13 @@ def barrier(
         True
     """
     task = check_two("barrier", a, b, task, splits)
-    line = Line(a, b, context.machine, weights=weights)
     device = torch.device(context.machine.device)
-    started = device_clock(device)
+    started, told = device_clock(device), dict[str, float]()
     with threads(context.machine), torch.no_grad():
+        if aligned:
+            b, order = rearranged(b, a, aligned, examples, device)
+            told["units_moved"] = order.moved
+        line = Line(a, b, context.machine, weights=weights)
         renew = renewal(line, stats, training_inputs(a, task, gathered, device))
         data = {split: held("barrier", a, task, split, examples, device) for split in splits}
 
@@ -120,7 +130,7 @@ def barrier(
         found, asked = heights(line.net, go, spaced(points, beyond), task, data)
     context.meter.device_seconds = device_clock(device) - started
     context.meter.flops = flops(a.ticket.arch, a.ticket.io, a.mask).forward_dense * asked
-    return found
+    return dataclasses.replace(found, values={**found.values, **told}) if told else found
 
 
 def spaced(points: int, beyond: float) -> list[float]:

@@ -15,24 +15,23 @@ Pair = tuple[Label | None, ...]
 
 def fits(row: Measured | Missing, where: Where) -> bool:
     """Whether a row has all these labels."""
-    return all(name in row.labels and row.labels[name] == value for name, value in where.items())
+    return where.items() <= row.labels.items()
 
 
 def rows_of(rows: Sequence[Named], where: Where) -> list[Named]:
     """The rows that have all these labels, in order."""
-    return [row for row in rows if fits(row, where)]
+    wanted = where.items()
+    return [row for row in rows if wanted <= row.labels.items()]  # Asked a thousand times of thousands of rows.
 
 
-def in_pairs(rows: Iterable[Named], where: Where, by: tuple[str, ...], claim: str) -> dict[Pair, Named]:
+def in_pairs(rows: Sequence[Named], where: Where, by: tuple[str, ...], claim: str) -> dict[Pair, Named]:
     """The rows with these labels, one for each value of the labels `by`.
 
     Raises:
         Refused: If two rows stand for one value: which of them is meant cannot be known.
     """
     found: dict[Pair, Named] = {}
-    for row in rows:
-        if not fits(row, where):
-            continue
+    for row in rows_of(rows, where):
         pair = tuple(row.labels.get(name) for name in by)
         if pair in found and _step(found[pair]) != _step(row) and isinstance(row, Missing):
             continue  # What another kind of step will have measured is known afterwards.

@@ -9,10 +9,11 @@ from tombola.core.call import Call
 from tombola.study.step import Context, Made, Step, check_shared, in_order
 
 if TYPE_CHECKING:
-    from tombola.study.store import Claim, Store
+    import tombola.study.store
+    from tombola.study.store import Claim
 
 
-def make_all(store: "Store", function: Step, calls: Sequence[Call]) -> list[Any]:
+def make_all(store: "tombola.study.store.Store", function: Step, calls: Sequence[Call]) -> list[Any]:
     """The results of calls that may run together, in their order, loaded or made.
 
     Raises:
@@ -28,7 +29,7 @@ def make_all(store: "Store", function: Step, calls: Sequence[Call]) -> list[Any]
     return in_order(((place, one) for index, one in made for place in places[keys[index]]), len(calls))
 
 
-def _made(store: "Store", function: Step, calls: Sequence[Call]) -> Iterator[Made]:
+def _made(store: "tombola.study.store.Store", function: Step, calls: Sequence[Call]) -> Iterator[Made]:
     with contextlib.ExitStack() as held:  # In the order of their keys, as everybody takes them.
         claims = [held.enter_context(store.claim(function, call)) for call in calls]
         todo: list[tuple[int, Claim, Context]] = []

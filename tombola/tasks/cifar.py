@@ -25,6 +25,7 @@ class Cifar10(ImageTask):
     crop: int = 4
     flip: Literal["yes", "no"] = "yes"
 
+    label_space: ClassVar[str] = "the objects of CIFAR-10"
     constants: ClassVar[dict[int, Constants]] = {
         1: ((0.4809,), (0.2392,)),
         3: ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -51,6 +52,7 @@ class Cifar100(ImageTask):
     flip: Literal["yes", "no"] = "yes"
     labels: Literal["fine", "coarse"] = "fine"
 
+    label_space: ClassVar[str] = "the objects of CIFAR-100"
     constants: ClassVar[dict[int, Constants]] = _CONSTANTS_100
 
     @property
@@ -79,6 +81,7 @@ class Cifar100Subset(ImageTask):
     flip: Literal["yes", "no"] = "yes"
     labels: Literal["fine", "coarse"] = "fine"
 
+    label_space: ClassVar[str] = "the objects of CIFAR-100"
     constants: ClassVar[dict[int, Constants]] = _CONSTANTS_100
 
     @property

@@ -1,11 +1,18 @@
 """What all tasks of classes have in common: their loss, and what counts as wrong."""
 
+from typing import ClassVar
+
 from torch import Tensor
 from torch.nn import functional
 
 
 class Classified:
-    """Examples that belong to one class each; `outputs` are (batch, classes), `targets` (batch) class numbers."""
+    """Examples that belong to one class each; `outputs` are (batch, classes), `targets` (batch) class numbers.
+
+    `label_space` says what the classes stand for, such as "digits"; "" if that is unknown.
+    """
+
+    label_space: ClassVar[str] = ""
 
     def loss(self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """The mean cross-entropy of a batch, in nats."""

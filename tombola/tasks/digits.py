@@ -38,6 +38,7 @@ class Digits(ImageTask):
 
     default_recipe: ClassVar[str] = "quickstart()"
     mirrors: ClassVar[bool] = False
+    label_space: ClassVar[str] = "digits"
     constants: ClassVar[dict[int, Constants]] = {1: ((0.3048,), (0.3752,)), 3: ((0.3048,) * 3, (0.3752,) * 3)}
 
     def source(self) -> Source:

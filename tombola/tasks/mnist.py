@@ -20,6 +20,7 @@ class Mnist(ImageTask):
 
     default_recipe: ClassVar[str] = "lenet()"
     mirrors: ClassVar[bool] = False
+    label_space: ClassVar[str] = "digits"
     constants: ClassVar[dict[int, Constants]] = {1: ((0.1307,), (0.3081,)), 3: ((0.1307,) * 3, (0.3081,) * 3)}
 
     def source(self) -> Source:
@@ -35,6 +36,7 @@ class FashionMnist(ImageTask):
     channels: Literal[1, 3] = 1
 
     default_recipe: ClassVar[str] = "lenet()"
+    label_space: ClassVar[str] = "garments"
     constants: ClassVar[dict[int, Constants]] = {1: ((0.2860,), (0.3530,)), 3: ((0.2860,) * 3, (0.3530,) * 3)}
 
     def source(self) -> Source:
@@ -54,6 +56,7 @@ class Usps(ImageTask):
 
     default_recipe: ClassVar[str] = "lenet()"
     mirrors: ClassVar[bool] = False
+    label_space: ClassVar[str] = "digits"
     constants: ClassVar[dict[int, Constants]] = {1: ((0.2545,), (0.3846,)), 3: ((0.2545,) * 3, (0.3846,) * 3)}
 
     def source(self) -> Source:

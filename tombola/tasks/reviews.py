@@ -1,5 +1,7 @@
 """Reviews of products and films, good or bad, in domains that differ in what is reviewed."""
 
+from typing import ClassVar
+
 from tombola.core.errors import Refused, unknown
 from tombola.core.plugin import plugin
 from tombola.tasks.corpora import Library
@@ -24,6 +26,8 @@ class Reviews(TextTask):
     domain: str = "books"
     shared: tuple[str, ...] = ("books", "electronics", "dvd", "music", "kitchen_housewares")
 
+    label_space: ClassVar[str] = "good and bad reviews"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for domain in (*self.domains, *self.shared):
@@ -45,6 +49,8 @@ class BlitzerReviews(TextTask):
 
     domain: str = "books"
     shared: tuple[str, ...] = ("books", "dvd", "electronics", "kitchen")
+
+    label_space: ClassVar[str] = "good and bad reviews"
 
     def library(self) -> Library:
         """Folder `amazon_multidomain_sentiment`; the hub has no copy."""
@@ -71,6 +77,8 @@ class AmazonReviews(TextTask):
     train: int = 30_000
     test: int = 10_000
     scan: int = 2_000_000
+
+    label_space: ClassVar[str] = "good and bad reviews"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,6 +17,7 @@ class Svhn(ImageTask):
 
     crop: int = 4
 
+    label_space: ClassVar[str] = "digits"
     constants: ClassVar[dict[int, Constants]] = {
         1: ((0.445,), (0.198,)),
         3: ((0.438, 0.444, 0.473), (0.198, 0.201, 0.197)),

@@ -47,6 +47,7 @@ class Wrapped(Pictures):
     of: Literal["all", "test"] = "all"
 
     default_recipe: ClassVar[str] = cast(str, _Inner())
+    label_space: ClassVar[str] = cast(str, _Inner())
 
     @abc.abstractmethod
     def changed(self, half: Half) -> Half:
