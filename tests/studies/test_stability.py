@@ -15,11 +15,13 @@ from tombola.report.judge import judge
 from tombola.report.match import rows_of
 from tombola.studies import stability_conv4, stability_lenet, stability_resnet20
 from tombola.studies._stability import Bench
+from tombola.studies._stability_extras import EXTRAS
 from tombola.study.graph import graph_of
 from tombola.study.module import open_study
 from tombola.train.optimizers import Sgd
 from tombola.train.recipes import ResNet20
 
+STUDIES = ("stability_lenet", "stability_conv4", "stability_resnet20")
 SMALL = "stability_lenet(size=small, rounds=4, seeds=(0, 1))"
 
 
@@ -30,6 +32,7 @@ SMALL = "stability_lenet(size=small, rounds=4, seeds=(0, 1))"
         *("stability_resnet20(seeds=(0, 1))", "stability_resnet20(size=full, seeds=(0, 1))"),
         *("stability_conv4(seeds=(0, 1))", "stability_conv4(size=full, seeds=(0, 1))"),
         *("stability_resnet20(seeds=(0, 1), rounds=5)", "stability_resnet20(seeds=(0, 1), regimes=('1024',))"),
+        *(f"{name}(seeds=(0, 1), rounds=5, parts={EXTRAS})" for name in STUDIES),
     ],
 )
 def test_every_claim_finds_its_rows(text: str):
@@ -44,6 +47,7 @@ def test_every_claim_finds_its_rows(text: str):
         *("stability_resnet20(rounds=11)", "stability_resnet20(size=full, rounds=5)", "stability_conv4(rounds=11)"),
         *("stability_resnet20(regimes=('1024',), rounds=5)", "stability_resnet20(parts=('rewound', 'functions'))"),
         *("stability_conv4(size=full, parts=('weights',))", "stability_lenet(rounds=11)"),
+        *(f"{name}(rounds=5, parts={EXTRAS})" for name in STUDIES),
     ],
 )
 def test_every_figure_and_table_finds_its_rows(text: str):
@@ -240,6 +244,20 @@ def test_twins_differ_in_their_noise_alone():
     assert other.function == "repel" and other.arguments["seeds"].stream("data") == 1007
 
 
+@pytest.mark.parametrize(
+    ("name", "statistics"), [("stability_lenet", [""]), ("stability_resnet20", ["interpolate", "recompute"])]
+)
+def test_a_reinit_is_asked_in_every_order_of_its_units(name: str, statistics: list[str]):
+    asked = collections.Counter(
+        (goal.labels["level"], *(goal.of.call.arguments.get(word, "") for word in ("aligned", "stats")))
+        for goal in open_study(f"{name}(seeds=(0,), rounds=5, parts=('order',))").goals()
+        if goal.labels.get("probe") == "order" and goal.labels.get("regime", "128") == "128"
+    )
+    ways = [("", stats) for stats in statistics]
+    ways += [(word, stats) for word in ("weights", "activations") for stats in (*statistics, "repair")]
+    assert asked == {(level, *way): 1 for level in (0, 5) for way in ways}
+
+
 def test_finished_trainings_of_the_first_study_are_those_of_this_one():
     keys = [set(graph_of(open_study(text).goals()).calls) for text in ("stability_lenet", "lenet_mnist")]
     trained = {key for key in keys[1] if key.startswith(("train:", "carry:", "cut:"))}
@@ -258,7 +276,8 @@ def test_words_that_mean_nothing():
 
 @pytest.mark.slow
 def test_a_whole_study_of_digits():
-    study = open_study("stability_lenet(size=small, rounds=3, seeds=(0, 1))")
+    parts = ("weights", "distances", "twins", "barriers", "functions", "planes", *EXTRAS)
+    study = open_study(f"stability_lenet(size=small, rounds=3, seeds=(0, 1), parts={parts})")
     rows = done(study)
     found = Findings(title="", question="", study="", command="", rows=tuple(rows), claims=study.declared("claims"))
     assert {one.outcome for one in judge(found)} <= {"confirmed", "undecided", "contradicted"}

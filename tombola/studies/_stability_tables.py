@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tombola import Curve, Pivot
+from tombola.studies import _stability_extras
 from tombola.studies._stability import ARMS_PROBED, KEEP
 
 POINTS = "train_error_barrier_points"
@@ -71,6 +72,8 @@ def tables(regimes: Sequence[str], parts: Sequence[str], statistics: Sequence[st
         for arm in ARMS_PROBED:
             where, title = {"probe": "disagreement", "arm": arm}, f"Answers of {arm} unlike the dense network's"
             yield Pivot(of="disagreement", columns="regime", where=where, title=title, **shown)
+    for regime in regimes:
+        yield from _stability_extras.tables(parts, statistics, regime=regime)
 
 
 def _stats(statistics: Sequence[str]) -> Iterator[tuple[dict[str, str], str]]:

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published, Recipe
 from tombola.archs.conv import Conv
-from tombola.studies import _stability, _stability_tables
+from tombola.studies import _stability, _stability_extras, _stability_tables
 from tombola.studies._stability import KEEP, Bench
 from tombola.studies._stability_claims import against_reinit, basins, repelled
+from tombola.studies._stability_extras import EXTRAS
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import Conv4, Conv4Unstable
@@ -71,11 +72,13 @@ def goals(
 ) -> Iterator[Goal]:
     """Tickets and their reinit in each regime, repelled ones in the usual; twins, barriers, angles and weights."""
     known("regimes", regimes, REGIMES)
-    known("parts", parts, PARTS)
+    known("parts", parts, (*PARTS, *EXTRAS))
     rounds = rounds or ROUNDS[size]
     levels = [level for level in TWINS if level <= rounds]
     benches = [(regime, bench(size, rounds, seed, regime)) for seed in seeds for regime in regimes]
     yield from _stability.of_regimes(benches, EXTRA, parts, levels)
+    for regime, one in benches:
+        yield from _stability_extras.extra(one, parts, regime=regime)
 
 
 def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...]) -> Iterator[Claim]:
@@ -99,6 +102,8 @@ def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[st
         yield from against_reinit([level for level in (10, 15) if level <= rounds], parts, regime=regime)
         if "barriers" in parts and size == "full":
             yield from basins(rounds, regime=regime)
+    for regime in regimes:
+        yield from _stability_extras.claims(parts, rounds, regime=regime)
     for regime in regimes if "twins" in parts else ():
         stable = regime != "unstable"
         for level in (one for one in TWINS if one <= rounds):

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published
 from tombola.archs.mlp import Mlp
-from tombola.studies import _stability
+from tombola.studies import _stability, _stability_extras
 from tombola.studies._stability import ARMS, ARMS_PROBED, KEEP, Bench
 from tombola.studies._stability_claims import against_reinit
+from tombola.studies._stability_extras import EXTRAS
 from tombola.studies._words import known
 from tombola.tasks.digits import Digits
 from tombola.tasks.mnist import Mnist
@@ -61,7 +62,7 @@ def goals(
 ) -> Iterator[Goal]:
     """Networks of all arms; angles between their rounds, planes, barriers, twins, weights and answers."""
     known("arms", arms, ARMS)
-    known("parts", parts, ("weights", "distances", "twins", "barriers", "functions", "planes"))
+    known("parts", parts, ("weights", "distances", "twins", "barriers", "functions", "planes", *EXTRAS))
     benches = [bench(size, rounds, seed) for seed in seeds]
     for one in benches:
         yield from _stability.accuracies(one, arms)
@@ -80,6 +81,8 @@ def goals(
             yield from _stability.functions(one, probed, levels)
         if "planes" in parts:
             yield from _stability.planes(one, probed)
+        if set(ARMS_PROBED) <= set(arms):
+            yield from _stability_extras.extra(one, parts)
 
 
 def claims(*, size: Size, rounds: int, arms: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Claim]:
@@ -108,6 +111,7 @@ def claims(*, size: Size, rounds: int, arms: tuple[str, ...], parts: tuple[str, 
             yield Claim(f"{who} is stable", tests=(test,), family="stability")
     if {"IMP", "reinit"} <= set(arms):
         yield from against_reinit([level for level in (10, 15, 20) if level <= rounds], parts)
+        yield from _stability_extras.claims(parts, rounds)
 
 
 def _published(arms: tuple[str, ...], levels: list[int]) -> Iterator[Claim]:
@@ -190,7 +194,7 @@ def figures(*, rounds: int, parts: tuple[str, ...]) -> Iterator[Curve]:
         yield Curve(y="disagreement", where=where, title="Answers unlike the dense network's", **level)
 
 
-def tables(*, parts: tuple[str, ...]) -> Iterator[Pivot]:
+def tables(*, arms: tuple[str, ...], parts: tuple[str, ...]) -> Iterator[Pivot]:
     """Level by level."""
     yield Pivot(title="Accuracy, level by level")
     shown: Any = {"verdicts": "hide", "beside": ()}
@@ -218,3 +222,5 @@ def tables(*, parts: tuple[str, ...]) -> Iterator[Pivot]:
     if "functions" in parts:
         where = {"probe": "disagreement"}
         yield Pivot(of="disagreement", columns="arm", where=where, title="Answers unlike the dense ones", **shown)
+    if set(ARMS_PROBED) <= set(arms):
+        yield from _stability_extras.tables(parts, ("",))

@@ -21,7 +21,7 @@ from typing import Any, Literal, cast
 
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published, Recipe, Refused
 from tombola.archs.resnet import ResNet
-from tombola.studies import _stability, _stability_tables
+from tombola.studies import _stability, _stability_extras, _stability_tables
 from tombola.studies._stability import KEEP, Bench
 from tombola.studies._stability_claims import (
     POINTS,
@@ -33,6 +33,7 @@ from tombola.studies._stability_claims import (
     repelled,
     undecayed,
 )
+from tombola.studies._stability_extras import EXTRAS
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import ResNet20
@@ -126,12 +127,14 @@ def goals(
     parts: tuple[str, ...] = ("weights", "distances", "twins", "rewound", "barriers", "functions", "crossed", "planes"),
 ) -> Iterator[Goal]:
     """Tickets and their reinit in each regime; masks of one in another; twins, barriers, angles and weights."""
-    known("parts", parts, PARTS)
+    known("parts", parts, (*PARTS, *EXTRAS))
     rounds = rounds or ROUNDS[size]
     chosen = regimes or REGIMES[size]
     benches = [(regime, bench(size, rounds, seed, regime, affine)) for seed in seeds for regime in chosen]
     levels = [level for level in TWINS if level <= rounds]
     yield from _stability.of_regimes(benches, EXTRA[size], parts, levels, _pairs(size), ("128", REWOUND[size]))
+    for regime, one in benches:
+        yield from _stability_extras.extra(one, parts, regime=regime)
 
 
 def _pairs(size: Size) -> tuple[tuple[str, str], ...]:
@@ -170,6 +173,8 @@ def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[st
         yield from against_reinit([level for level in (10, 15) if level <= rounds], parts, regime=large)
     if "rewound" in parts and "128" in chosen:
         yield from _rewound(size)
+    for regime in chosen:
+        yield from _stability_extras.claims(parts, rounds, regime=regime)
 
 
 def _row(name: str, regime: str, level: int) -> dict[str, Any]:
