@@ -22,6 +22,8 @@ STAND = "as they stand"
 UNITS = {STAND: "", "by weights": "weights", "by activations": "activations"}
 """The orders of a reinit's units, and the word for each that `barrier` knows."""
 LEVELS = (0, 5, 10, 15, 20)
+RADIUS = 0.5
+"""Of adaptive sharpness, as Kwon et al. 2021 have it for small pictures."""
 BATCHES = 50
 """Whose gradients are compared."""
 REPAIR = "repair"
@@ -59,7 +61,7 @@ def extra(bench: Bench, parts: Sequence[str], **labels: Any) -> Iterator[Goal]:
             end, of = bench.ends(arm)[level], {"arm": arm, **where}
             if "curvature" in parts:
                 yield row(defer(hessian, trained=end), probe="hessian", **of)
-                yield row(defer(sharpness, trained=end, adaptive=True), probe="sharpness", **of)
+                yield row(defer(sharpness, trained=end, adaptive=True, radius=RADIUS), probe="sharpness", **of)
                 yield row(_noise(bench, end), probe="gradient noise", **of)
             if "features" in parts and level:
                 yield row(defer(cka, a=dense, b=end), probe="cka", **of)
@@ -117,14 +119,14 @@ def tables(parts: Sequence[str], statistics: Sequence[str], **labels: Any) -> It
         title = f"Barrier on a bend between ticket and reinit{who}"
         yield Pivot(of=of, columns="", where={"probe": "bend", **labels}, title=title, **shown)
     if "curvature" in parts:
-        for probe, name in (
-            ("hessian", "eigenvalue_1"),
-            ("hessian", "trace"),
-            ("sharpness", "sharpness"),
-            ("gradient noise", "noise_scale"),
+        for probe, name, title in (
+            ("hessian", "eigenvalue_1", "Largest eigenvalue of the Hessian"),
+            ("hessian", "trace", "Trace of the Hessian"),
+            ("sharpness", "sharpness", f"Adaptive sharpness within {RADIUS}"),
+            ("gradient noise", "noise_scale", "Gradient noise scale, examples"),
         ):
             where = {"probe": probe, **labels}
-            yield Pivot(of=name, columns="arm", where=where, title=f"{probe}: {name}{who}", **shown)
+            yield Pivot(of=name, columns="arm", where=where, title=f"{title}{who}", **shown)
     if "features" in parts:
         where, title = {"probe": "cka", **labels}, f"Activations like the dense network's (CKA){who}"
         yield Pivot(of="cka_mean", columns="arm", where=where, title=title, **shown)
