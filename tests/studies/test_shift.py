@@ -4,6 +4,7 @@ import collections
 from typing import Any, ClassVar
 
 import pytest
+import torch
 
 from tests.studies.pretence import Pretence, assert_shown, claimed, done
 from tombola.archs.resnet import ResNet
@@ -16,15 +17,17 @@ from tombola.report.claims import Beyond
 from tombola.report.findings import Findings
 from tombola.report.judge import judge
 from tombola.report.match import rows_of
-from tombola.studies import _shift, _shift_plan, shift_images, shift_reviews
+from tombola.studies import _shift, shift_images, shift_reviews
 from tombola.studies._shift import KEEP
 from tombola.study.graph import graph_of
 from tombola.study.module import open_study
 from tombola.tasks.digits import Digits
+from tombola.tasks.rotated import Rotated
 from tombola.train.recipe import Recipe
 
 REVIEWS = "shift_reviews(seeds=(7,), sources=('books',), targets=('dvd',), rounds=8)"
 IMAGES = "shift_images(seeds=(7,), rounds=8)"
+BORROWED = "shift_images(on=turned, seeds=(7,), rounds=4, parts=('borrowed',))"
 OBJECTS = "shift_images(on=objects, seeds=(7,), rounds=4)"
 EXACT = {"MASKS-RESET", "MASKS-RANDOM", "TICKET-RESET", "TICKET-RANDOM", "TICKET-TARGET", "fine-tuned", "signs"}
 EXACT |= {"not aligned", "shuffled", "magnitude at init", "SNIP"}
@@ -32,10 +35,10 @@ EXACT |= {"not aligned", "shuffled", "magnitude at init", "SNIP"}
 
 @pytest.mark.parametrize("text", [REVIEWS, IMAGES, OBJECTS])
 def test_every_ticket_can_be_carried_and_trained_and_has_as_many_weights_as_it_says(text: str):
-    pretend, seen = Pretence(), collections.Counter[str]()
-    bench = reviewed(7) if text == REVIEWS else shift_images.Seen(7, 8, "mnist", "digits")
+    pretend, counted = Pretence(), collections.Counter[str]()
+    bench = reviewed(7) if text == REVIEWS else seen(7, 8, "mnist", on="digits")
     if text == OBJECTS:
-        bench = shift_images.Seen(7, 4, "cifar10", "objects")
+        bench = seen(7, 4, "cifar10", on="objects")
     names = [name for name, _ in blank(bench.arch(), bench.task(bench.first).io).named_parameters()]
     for goal in open_study(text).goals():
         name, number = goal.labels.get("name"), int(str(goal.labels.get("round", 0)))
@@ -57,9 +60,13 @@ def test_every_ticket_can_be_carried_and_trained_and_has_as_many_weights_as_it_s
             assert ticket.mask.kept == pytest.approx(sum(counts.values()), abs=0)
         elif name in EXACT:
             assert {n: ticket.mask.kept_in(n) for n in names if n in ticket.mask} == counts, goal.labels
-        seen[str(name)] += 1
+        counted[str(name)] += 1
     expected = {*EXACT, "FULL-MODEL", "small dense"} | ({"embedding dense"} if text == REVIEWS else set())
-    assert set(seen) == expected - ({"not aligned"} if text == OBJECTS else set())
+    assert set(counted) == expected - ({"not aligned"} if text == OBJECTS else set())
+
+
+def seen(seed: int, rounds: int, first: str, *, on: shift_images.On) -> shift_images.Seen:
+    return shift_images.Seen(seed, rounds, first, shift_images.Album(on))
 
 
 def reviewed(seed: int, **options: Any) -> shift_reviews.Reviewed:
@@ -75,6 +82,8 @@ def reviewed(seed: int, **options: Any) -> shift_reviews.Reviewed:
         "shift_reviews(on=own, id=fdu_mtl, group=domain, sources=('MR',), targets=('imdb', 'baby'), seeds=(0, 1))",
         *("shift_reviews(parts=(), seeds=(0, 1))", "shift_images(seeds=(0, 1))"),
         *("shift_images(on=objects, seeds=(0, 1))", "shift_images(on=weather, seeds=(0, 1), rounds=8)"),
+        "shift_images(on=turned, seeds=(0, 1), transfer=(1, 4, 7, 20), parts=('few', 'borrowed'))",
+        "shift_images(on=priors, seeds=(0, 1), rounds=8)",
     ],
 )
 def test_every_claim_finds_its_rows(text: str):
@@ -91,6 +100,7 @@ def test_every_claim_finds_its_rows(text: str):
             "shift_images(seeds=(0, 1), parts=())",
             "shift_images(on=weather, seeds=(0, 1), rounds=4)",
         ),
+        *("shift_images(on=turned, seeds=(0, 1), rounds=5)", "shift_images(on=priors, seeds=(0, 1), rounds=4)"),
         *("shift_reviews(seeds=(0, 1), rounds=5)", "shift_reviews(seeds=(0,), rounds=8, parts=('masks',))"),
     ],
 )
@@ -161,7 +171,7 @@ def test_no_row_stands_twice(text: str):
 
 
 def test_seeds_of_fresh_heads_are_those_of_the_run():
-    bench = shift_images.Seen(3, 4, "cifar10", "objects")
+    bench = seen(3, 4, "cifar10", on="objects")
     for name in ("MASKS-RESET", "MASKS-RANDOM", "signs", "fine-tuned"):
         by = bench.ticket(name, "cifar10", "cifar100_subset", 4).call.arguments["by"]
         assert (by.head, by.seed) == ("fresh", 3)
@@ -193,13 +203,60 @@ def test_the_same_ticket_stands_behind_the_strategies():
     assert tuned.call.arguments["restart"] == "rate"
 
 
+def test_borrowed_masks_are_those_of_ticket_reset_with_values_that_are_new_in_every_round():
+    study, pretend, bench = open_study(BORROWED), Pretence(), seen(7, 4, "upright", on="turned")
+    goals = [goal for goal in study.goals() if goal.labels.get("name") == _shift.BORROWED]
+    assert [(goal.labels["domain"], goal.labels["round"]) for goal in goals[:2]] == [("upright", 1), ("upright", 2)]
+    found = [pretend(goal.of) for goal in goals[:4]]
+    for number, ticket in enumerate(found, start=1):
+        reset = pretend(bench.chain("upright")[number])
+        assert ticket.mask == reset.mask
+        alive = ticket.mask["head.weight"]
+        assert not torch.isin(ticket.weights["head.weight"][alive], reset.weights["head.weight"]).any()
+    both = found[1].mask["head.weight"] & found[2].mask["head.weight"]
+    assert not found[1].weights["head.weight"][both].eq(found[2].weights["head.weight"][both]).any()
+    goals = open_study("shift_reviews(seeds=(0,), transfer=(2, 9), parts=('borrowed',))").goals()
+    assert {goal.labels["round"] for goal in goals if goal.labels.get("name") == _shift.BORROWED} == {2, 9}
+
+
+def test_domains_of_turned_pictures_and_of_other_shares_are_what_they_say():
+    turned, priors = (shift_images.DOMAINS[on] for on in ("turned", "priors"))
+    assert [getattr(task, "degrees", 0) for task in turned.values()] == [0, 30, 60]
+    few = seen(0, 4, "upright", on="turned").task("by_30", 50)
+    assert few.train_size() == 50 and few.degrees == 30
+    shares = {name: getattr(task, "priors", (0.1,) * 10) for name, task in priors.items()}
+    assert shares["first"] == shares["last"][::-1] and sum(shares["first"]) == pytest.approx(1)
+    goals = open_study("shift_images(on=priors, seeds=(0,), rounds=4)").goals()
+    assert not [goal for goal in goals if "labels" in goal.labels]  # They are as many of each class.
+    assert [goal for goal in goals if goal.labels.get("kind") == "zero-shot"]
+
+
+def test_the_curve_of_labels_ends_with_all_of_them():
+    goals = open_study("shift_images(seeds=(0,), rounds=4, transfer=(4,), parts=('few',))").goals()
+    curves = [goal for goal in goals if goal.labels.get("probe") == "learning curve"]
+    said = curves[0].of.call.arguments
+    assert len(curves) == 4 and said["labels"] == (50, 200, 1000, 6683)  # Of usps a twelfth is held out.
+    assert [one.call.arguments["task"].few for one in said["here"]] == [50, 200, 1000, 0]
+    assert {goal.labels["pair"] for goal in curves} == {"mnist to usps", "usps to mnist"}
+
+
+def test_features_are_those_of_the_source():
+    goals = open_study("shift_images(seeds=(0,), rounds=4, parts=('shift',))").goals()
+    found = [goal for goal in goals if goal.labels.get("probe") == "shift of features"]
+    assert len(found) == 2
+    for goal in found:
+        said, domain = goal.of.call.arguments, shift_images.DOMAINS["digits"]
+        source, target = (domain[str(goal.labels[name])] for name in ("source", "target"))
+        assert (said["a"], said["b"], said["through"].call.arguments["task"]) == (source, target, source)
+
+
 def test_few_labels_are_trained_for_as_many_steps():
-    bench = shift_images.Seen(0, 8, "mnist", "digits")
+    bench = seen(0, 8, "mnist", on="digits")
     few = bench.for_few("mnist", 50).in_steps(bench.task("mnist", 50))
     assert few.steps == few.evaluate == 12 * 917  # 55,000 pictures in batches of 60
-    assert bench.for_few("usps", 50).steps == 12 * 112  # 6,684 of them.
+    assert bench.for_few("usps", 50).steps == 12 * 112  # 6,683 of them.
     assert (few.batch, few.select, bench.task("usps", 50).few) == (50, "last", 50)
-    drawn = [shift_images.Seen(seed, 8, "mnist", "digits").for_few("usps", 50).holdout for seed in (0, 1)]
+    drawn = [seen(seed, 8, "mnist", on="digits").for_few("usps", 50).holdout for seed in (0, 1)]
     assert drawn[0] != drawn[1]  # Other seeds have other labels.
 
 
@@ -220,8 +277,16 @@ def test_settings_that_mean_nothing():
         ("shift_reviews(sources=('books',), targets=('books',))", "there is no transfer"),
         ("shift_reviews(controlled=('dvd',))", "controlled: there is no 'dvd'"),
         ("shift_reviews(on=own, id='x')", "on=own needs id, group, sources and targets"),
-        ("shift_reviews(id='x')", "id and group are of your own texts"),
+        ("shift_reviews(id='x')", "id and group are of your own reviews"),
+        ("shift_images(on=own, id='x', sources=('a',), targets=('b',))", "on=own needs id, group, sources and targets"),
+        ("shift_images(group='x')", "id and group are of your own images, and on=digits has its own"),
+        ("shift_images(channels=1)", "size and channels are of your own images"),
+        ("shift_images(sources=('svhn',))", "sources: there is no 'svhn'. There are: mnist, usps"),
+        ("shift_images(sources=('usps',), targets=('usps',))", "there is no transfer"),
         ("shift_reviews(rounds=3, transfer=(4, 5))", "has none of the rounds 1 to 3"),
+        ("shift_images(few=(200, 50))", r"few=\(200, 50\): numbers of labels ascend"),
+        ("shift_images(few=(0, 50))", "numbers of labels ascend"),
+        ("shift_images(few=(50, 7000))", "few=7,000 asks for more labelled examples than the 6,683"),
         ("shift_images(rounds=3, transfer=(4, 5))", "has none of the rounds 1 to 3"),
     ):
         with pytest.raises(Refused, match=message):
@@ -242,6 +307,7 @@ class CoarseDigits(Digits):
 FEW_PICTURES: dict[str, dict[str, Any]] = {
     "digits": {"mnist": Digits(), "usps": Digits(normalise="none")},
     "objects": {"cifar10": Digits(channels=3), "cifar100_subset": CoarseDigits(channels=3)},
+    "turned": {"upright": Digits(), "by_30": Rotated(degrees=30), "by_60": Rotated(degrees=60)},
 }
 """In the places of larger sets: what they hold does not matter here."""
 TWO_STEPS: dict[str, Any] = {"steps": 2, "evaluate": 2, "validation": 0.125, "select": "best"}
@@ -251,11 +317,16 @@ TWO_STEPS: dict[str, Any] = {"steps": 2, "evaluate": 2, "validation": 0.125, "se
 @pytest.mark.parametrize(
     ("text", "bench"),
     [
-        ("shift_images(on=digits, seeds=(0, 1), rounds=5, transfer=(1, 4, 5))", shift_images.Seen),
-        ("shift_images(on=objects, seeds=(0, 1), rounds=5, transfer=(1, 4, 5))", shift_images.Seen),
+        ("shift_images(on=digits, seeds=(0, 1), rounds=5, transfer=(1, 4, 5), few=(50,))", shift_images.Seen),
         (
-            "shift_reviews(seeds=(0, 1), rounds=5, transfer=(1, 4, 5), sources=('music',), targets=('books', "
-            "'music'), controlled=('music',))",
+            "shift_images(on=turned, seeds=(0, 1), rounds=7, transfer=(1, 4, 7), few=(50, 90), "
+            "parts=('borrowed', 'few', 'shift'))",
+            shift_images.Seen,
+        ),
+        ("shift_images(on=objects, seeds=(0, 1), rounds=5, transfer=(1, 4, 5), few=(50,))", shift_images.Seen),
+        (
+            "shift_reviews(seeds=(0, 1), rounds=5, transfer=(1, 4, 5), few=(50,), sources=('music',), "
+            "targets=('books', 'music'), controlled=('music',))",
             shift_reviews.Reviewed,
         ),
     ],
@@ -264,7 +335,7 @@ def test_a_whole_study_in_small_steps(text: str, bench: type[_shift.Bench], monk
     """Everything that it asks for is run, with two steps a training, and every claim is measured."""
     monkeypatch.setattr(bench, "recipe", property(lambda self: Recipe(batch=20, **TWO_STEPS)))
     small: Any = ResNet(depth=8, width=3) if "objects" in text else TextCnn(width=12, channels=6, hidden=6)
-    if "digits" not in text:
+    if "digits" not in text and "turned" not in text:
         monkeypatch.setattr(bench, "arch", lambda self: small)
     monkeypatch.setattr(shift_reviews, "VOCABULARIES", (1000, 8000))
     monkeypatch.setattr(shift_images, "SEVERITIES", (1,))
@@ -274,7 +345,6 @@ def test_a_whole_study_in_small_steps(text: str, bench: type[_shift.Bench], monk
         for name, tasks in FEW_PICTURES.items()
     }
     monkeypatch.setattr(shift_images, "STRANGE", strange)
-    monkeypatch.setattr(_shift_plan, "FEW", (50,))
     study = open_study(text)
     rows = done(study)
     found = Findings(title="", question="", study="", command="", rows=tuple(rows), claims=study.declared("claims"))

@@ -4,12 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
-
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
-from tombola.probes.paired import check_pairs
-from tombola.probes.predictions import Numbers, predictions
+from tombola.probes.paired import answered, asked, check_pairs, mixed
+from tombola.probes.predictions import Numbers
 from tombola.study.step import Context, step
 from tombola.train.trained import Trained
 
@@ -82,9 +80,9 @@ def contrast(
         (['lead_1_to_2_points', 'lead_1_to_2_points_error'], 360)
     """
     check_pairs("contrast", here, there)
-    right = _answered((*here, *there), context)
+    right = answered((*here, *there), context)
     tasks = [str(one.task) if questions == "of each task" else "" for one in here]
-    ours, theirs = ([right[_asked(one)] for one in side] for side in (here, there))
+    ours, theirs = ([right[asked(one)] for one in side] for side in (here, there))
     sizes = {task: {len(value) for name, value in zip(tasks, ours, strict=True) if name == task} for task in tasks}
     if odd := [size for size in sizes.values() if len(size) > 1]:
         raise Refused(f"contrast: tasks of {sorted(odd[0])} test examples do not share their questions.")
@@ -96,17 +94,17 @@ def contrast(
         if not inside:
             continue
         mean = dict.fromkeys(inside, 1 / len(inside))
-        numbers |= _with_error(f"lead_{_named(span)}_points", 100.0, _mixed(apart, mean, tasks))
-        numbers[f"mean_{_named(span)}_accuracy"] = _mixed(ours, mean, tasks)[0]
+        numbers |= _with_error(f"lead_{_named(span)}_points", 100.0, mixed(apart, mean, tasks))
+        numbers[f"mean_{_named(span)}_accuracy"] = mixed(ours, mean, tasks)[0]
         slope = _slope(inside)
         for name, values in (("fall", ours), ("fall_apart", apart), ("fall_above_half", half)) if slope else ():
-            numbers |= _with_error(f"{name}_{_named(span)}_points", -100.0, _mixed(values, slope, tasks))
+            numbers |= _with_error(f"{name}_{_named(span)}_points", -100.0, mixed(values, slope, tasks))
     for first, second in bends:
         early, late = _slope(_inside(at, first)), _slope(_inside(at, second))
         if early and late:
             bend = {place: late.get(place, 0.0) - early.get(place, 0.0) for place in {**early, **late}}
             name = f"bend_{_named(first)}_and_{_named(second)}_points"
-            numbers |= _with_error(name, -100.0, _mixed(ours, bend, tasks))
+            numbers |= _with_error(name, -100.0, mixed(ours, bend, tasks))
     numbers["weights_apart"] = max(_weights_apart(*pair) for pair in zip(here, there, strict=True))
     numbers["examples"] = sum(size.pop() for size in sizes.values())
     return Measurement(numbers, tables={"rounds": _rounds(here, there, at, right)})
@@ -126,28 +124,6 @@ def _inside(at: Sequence[int], span: Span) -> dict[int, int]:
 
 def _weights_apart(one: Trained, other: Trained) -> float:
     return abs(one.mask.kept - other.mask.kept) / one.mask.kept if one.mask.kept else math.inf
-
-
-def _asked(one: Trained) -> tuple[str, str]:
-    """What decides the answers of a network."""
-    return one.digest, str(one.task)
-
-
-def _answered(networks: Sequence[Trained], context: Context) -> dict[tuple[str, str], Numbers]:
-    """Which test examples each network answers rightly, as 0 and 1; each is asked once."""
-    known = {_asked(one): one for one in networks}
-    made = {name: predictions(one, one.task, "test", context) for name, one in known.items()}
-    return {name: 1 - one.wrong.astype(np.float64) for name, one in made.items()}
-
-
-def _mixed(values: Sequence[Numbers], weights: Mapping[int, float], tasks: Sequence[str]) -> tuple[float, float]:
-    """A weighted sum of accuracies, and its standard error over the examples of each task."""
-    total, variance = 0.0, 0.0
-    for task in dict.fromkeys(tasks[place] for place in weights):
-        each = np.stack([weight * values[place] for place, weight in weights.items() if tasks[place] == task]).sum(0)
-        total += float(each.mean())
-        variance += float(each.var(ddof=1)) / len(each) if len(each) > 1 else math.inf
-    return total, math.sqrt(variance)
 
 
 def _slope(rounds: Mapping[int, int]) -> dict[int, float]:
@@ -172,8 +148,8 @@ def _rounds(
             "task": str(one.task),
             "density": one.mask.density,
             "other_density": other.mask.density,
-            "accuracy": float(right[_asked(one)].mean()),
-            "other_accuracy": float(right[_asked(other)].mean()),
+            "accuracy": float(right[asked(one)].mean()),
+            "other_accuracy": float(right[asked(other)].mean()),
         }
         for number, one, other in zip(at, here, there, strict=True)
     )

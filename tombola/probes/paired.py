@@ -1,10 +1,14 @@
-"""Networks compared in pairs: what is refused before they are asked anything."""
+"""Networks compared in pairs: what is refused before they are asked anything, and their answers example by example."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from tombola.core.errors import Refused
 from tombola.core.task import Task
-from tombola.probes.predictions import check_same
+from tombola.probes.predictions import Numbers, check_same, predictions
+from tombola.study.step import Context
 from tombola.train.trained import Trained
 
 
@@ -56,3 +60,35 @@ def check_held_out(what: str, a: Trained, b: Trained, splits: Sequence[str]) -> 
             f"{what}: {a.recipe.holdout} and {b.recipe.holdout} make other examples the {inside[0]} part. Compare on "
             "the test part, or networks whose recipes hold out the same."
         )
+
+
+def asked(one: Trained) -> tuple[str, str]:
+    """What decides the answers of a network."""
+    return one.digest, str(one.task)
+
+
+def answered(networks: Sequence[Trained], context: Context) -> dict[tuple[str, str], Numbers]:
+    """Which test examples each network answers rightly, as 0 and 1; each is asked once."""
+    known = {asked(one): one for one in networks}
+    made = {name: predictions(one, one.task, "test", context) for name, one in known.items()}
+    return {name: 1 - one.wrong.astype(np.float64) for name, one in made.items()}
+
+
+def mixed(values: Sequence[Numbers], weights: Mapping[int, float], tasks: Sequence[str]) -> tuple[float, float]:
+    """A weighted sum of accuracies, and its standard error over the examples of each task.
+
+    Args:
+        values: The answers of each network, as `answered` gives them.
+        weights: The weight of each place in `values`.
+        tasks: Whose questions those in each place are: answers to the same ones are taken together, example by example.
+
+    Example:
+        >>> mixed([np.array([1.0, 0.0]), np.array([0.0, 1.0])], {0: 0.5, 1: 0.5}, ["a", "a"])
+        (0.5, 0.0)
+    """
+    total, variance = 0.0, 0.0
+    for task in dict.fromkeys(tasks[place] for place in weights):
+        each = np.stack([weight * values[place] for place, weight in weights.items() if tasks[place] == task]).sum(0)
+        total += float(each.mean())
+        variance += float(each.var(ddof=1)) / len(each) if len(each) > 1 else math.inf
+    return total, math.sqrt(variance)

@@ -1,7 +1,8 @@
 """What the studies of distribution shift share: the strategies of Desai et al. 2019 on some domains, and controls.
 
 Their names: FULL-MODEL is the dense network, TICKET-RESET the chain of tickets that return to their first values,
-TICKET-RANDOM the chain that gets new ones in each round. Carried to a target, MASKS-RESET has the source's mask and
+TICKET-RANDOM the chain that gets new ones in each round; the paper can also be read so that it has the masks of
+TICKET-RESET, which is BORROWED here. Carried to a target, MASKS-RESET has the source's mask and
 first values, MASKS-RANDOM its mask and new values; TICKET-TARGET is the target's own TICKET-RESET.
 """
 
@@ -23,6 +24,7 @@ KEEP = 0.65
 """A cut takes 35 % of what lives in each tensor."""
 ENOUGH = 1.05
 """A narrow dense network may have 5 % more weights than the ticket that it is compared with."""
+BORROWED = "TICKET-RANDOM, masks borrowed"
 OTHER = 1000
 """Added to a seed for a second initialisation."""
 CARRIED = ("fine-tuned", "signs", "embedding dense", "aligned", "not aligned")
@@ -111,7 +113,12 @@ class Bench:
     @functools.cache  # noqa: B019
     def fresh_chain(self, domain: str) -> tuple[Any, ...]:
         """The same with new values in each round."""
-        return self._found(domain, then=Reinit(seed=self.seed, draw="fresh"))
+        return self._found(domain, then=self.new_values)
+
+    @property
+    def new_values(self) -> Reinit:
+        """What a random ticket begins with: other values in every round."""
+        return Reinit(seed=self.seed, draw="fresh")
 
     def _found(self, domain: str, **options: Any) -> tuple[Any, ...]:
         given = {"levels": self.rounds, "keep": KEEP, "scope": self.scope, "seeds": Seeds(self.seed), "call": defer}
@@ -138,6 +145,7 @@ class Bench:
         """What is trained on the target: a ticket of its own, a carried one, or a control of it."""
         own = {"FULL-MODEL": lambda: self.chain(target)[0], "TICKET-RANDOM": lambda: self.fresh_chain(target)[number]}
         own |= dict.fromkeys(("TICKET-RESET", "TICKET-TARGET"), lambda: self.chain(target)[number])
+        own[BORROWED] = lambda: defer(carry, ticket=self.chain(target)[number], by=self.new_values)
         if strategy in own:
             return own[strategy]()
         if strategy in AT_TARGET:

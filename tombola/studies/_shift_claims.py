@@ -9,14 +9,16 @@ vocabularies: of them no such error is known.
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tombola import Better, Beyond, Claim
-from tombola.studies._shift_plan import Plan, sources_of
-from tombola.studies._shift_rows import CARRIED_AGAINST, INSIDE
+from tombola.studies._shift import BORROWED
+from tombola.studies._shift_plan import Pair, Plan, sources_of
+from tombola.studies._shift_rows import CARRIED_AGAINST, INSIDE, ON_BORROWED
 
 RANDOM, FULL = (f"{name} against {other}" for name, other in INSIDE)
+RESET_BORROWED, RANDOM_BORROWED = (f"{name} against {other}" for name, other in ON_BORROWED)
 RESET_TARGET, RANDOM_TARGET, RESET_RANDOM = (f"{name} against {other}" for name, other in CARRIED_AGAINST)
 ALIKE = 1.0
 """Curves less than a point apart are alike."""
@@ -63,10 +65,13 @@ def whole(said: Iterable[Claim], plan: Plan, controls: Sequence[str], *, seeds: 
     """What a study says of its domains, and what holds of all; of that, what its rounds reach to."""
     more = [changes()] if seeds > 1 else []
     sources = sources_of(plan.controlled)
+    if plan.has("borrowed"):
+        more += on_borrowed(plan.domains)
     if plan.has("controls"):
         more += against_controls(sources, controls, plan.some)
     if plan.has("few"):
         more += with_few(sources, plan.few, plan.some[:1])
+        more += over_labels(plan.controlled, plan.some[:1])
     yield from reached([*said, *more], plan.rounds, plan.carried)
 
 
@@ -88,6 +93,17 @@ def inside(domains: Sequence[str], winners: Sequence[str], *, seeds: int) -> Ite
     half = _beyond("fall_above_half", _of(RANDOM, domain="all"), (8, 17), 0.0, higher=False)
     sentence = "R5: TICKET-RESET loses less than half as much a round as TICKET-RANDOM, rounds 8 to 17"
     yield Claim(sentence, tests=(half,), family="R5")
+
+
+def on_borrowed(domains: Sequence[str]) -> Iterator[Claim]:
+    """R1 and R3 where TICKET-RANDOM has the masks of TICKET-RESET, and whether the two readings are two."""
+    best = tuple(ahead(_of(RESET_BORROWED, domain=domain), (1, 20)) for domain in domains)
+    sentence = "R1, masks borrowed: TICKET-RESET is above TICKET-RANDOM in every domain, over all rounds"
+    yield Claim(sentence, tests=best, family="R1")
+    sentence = "R3, masks borrowed: TICKET-RESET and TICKET-RANDOM are within a point, rounds 1 to 7"
+    yield Claim(sentence, tests=alike(_of(RESET_BORROWED, domain="all"), (1, 7)), family="R3")
+    sentence = "TICKET-RANDOM with masks of its own and with borrowed ones are within a point, over all rounds"
+    yield Claim(sentence, tests=alike(_of(RANDOM_BORROWED, domain="all"), (1, 20)), family="readings")
 
 
 def worst(domain: str, domains: Sequence[str]) -> Claim:
@@ -202,19 +218,33 @@ def with_few(sources: Sequence[str], numbers: Sequence[int], rounds: Sequence[in
     """Not of the paper: whether masks help where labels are few."""
     for source, few, number in itertools.product(sources, numbers, rounds):
         for name in ("FULL-MODEL", "shuffled"):
-            where = _of(f"MASKS-RESET against {name}", few=few, sources=source)
+            where = _of(f"MASKS-RESET against {name}", labels=few, sources=source)
             sentence = f"with {few} labels masks of {source} beat {name} at round {number}"
             yield Claim(sentence, tests=(ahead(where, (number, number)),), family=f"few labels, {name}")
+
+
+def over_labels(pairs: Iterable[Pair], rounds: Sequence[int]) -> Iterator[Claim]:
+    """Not of the paper: whether masks need fewer labels, over the whole curve."""
+    for (source, target), number, name in itertools.product(pairs, rounds, ("FULL-MODEL", "shuffled")):
+        where = _of(f"MASKS-RESET against {name}", probe="learning curve", pair=f"{source} to {target}")
+        test = Beyond(where=where, of="area_lead_points", error="area_lead_points_error")
+        sentence = f"over all numbers of labels masks of {source} beat {name} on {target}, at round {number}"
+        yield Claim(sentence, tests=(test,), family=f"learning curve, {name}")
 
 
 def reached(claims: Iterable[Claim], inside: Sequence[int], carried: Sequence[int]) -> Iterator[Claim]:
     """The claims on spans that the rounds reach to: those of chains, and those at which masks are carried."""
     for claim in claims:
         spans = [
-            (carried if "source" in test.where or "sources" in test.where else inside, int(first), int(last))
+            (carried if _at_carried(test.where) else inside, int(first), int(last))
             for test in claim.tests
             for first, last in re.findall(r"(\d+)_to_(\d+)", test.of)
         ]
         grows = any("growth" in test.of for test in claim.tests) and max(inside) < GROWN
         if all(min(rounds) <= first and last <= max(rounds) for rounds, first, last in spans) and not grows:
             yield claim
+
+
+def _at_carried(where: Mapping[str, Any]) -> bool:
+    """Whether rows are of the rounds at which masks are carried, and not of all of a chain."""
+    return "source" in where or "sources" in where or str(where.get("comparison")).endswith(BORROWED)

@@ -8,11 +8,9 @@ from tombola.probes.correlation import FEWEST
 from tombola.studies._words import known
 
 Pair = tuple[str, str]
-PARTS = ("controls", "few", "outcomes", "masks", "shift")
+PARTS = ("controls", "few", "outcomes", "masks", "shift", "borrowed")
 CONTROLLED = (4, 8, 12)
 """The rounds at which controls are made."""
-FEW = (50, 200, 1000)
-"""Numbers of labels in the target."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +25,7 @@ class Plan:
         parts: What is measured besides.
         controlled: The pairs with controls and few labels.
         alike: The pairs with the same classes.
+        few: Numbers of labels in the target, ascending.
     """
 
     domains: tuple[str, ...]
@@ -36,6 +35,7 @@ class Plan:
     parts: tuple[str, ...]
     controlled: tuple[Pair, ...]
     alike: tuple[Pair, ...]
+    few: tuple[int, ...]
 
     @property
     def rounds(self) -> range:
@@ -46,11 +46,6 @@ class Plan:
     def some(self) -> tuple[int, ...]:
         """The rounds at which controls are made and outcomes measured."""
         return tuple(number for number in CONTROLLED if number in self.carried)
-
-    @property
-    def few(self) -> tuple[int, ...]:
-        """Numbers of labels in the target."""
-        return FEW
 
     def has(self, part: str) -> bool:
         """Whether a part is asked for."""
@@ -78,13 +73,33 @@ def sources_of(pairs: Sequence[Pair]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source for source, _ in pairs))
 
 
-def checked(transfer: Sequence[int], length: int, parts: Sequence[str]) -> tuple[int, ...]:
+def check_own(what: str, on: str, sources: Sequence[str], targets: Sequence[str], **own: object) -> None:
+    """Refuse data of one's own that are not named whole, and their names beside data of other people.
+
+    Args:
+        own: The settings that name them, as they were given; those that may be left out have no say.
+
+    Raises:
+        Refused: If one is missing, or out of place.
+    """
+    study, words = f"shift_{what}", " and ".join(own)
+    if on == "own" and not all((*own.values(), sources, targets)):
+        raise Refused(
+            f"{study}: on=own needs {', '.join(own)}, sources and targets: your {what}, their column of domains."
+        )
+    if on != "own" and any(own.values()):
+        raise Refused(f"{study}: {words} are of your own {what}, and on={on} has its own. Give on=own.")
+
+
+def checked(transfer: Sequence[int], length: int, parts: Sequence[str], few: Sequence[int]) -> tuple[int, ...]:
     """The rounds at which masks are carried, of those that there are.
 
     Raises:
-        Refused: If there are none, or no part has such a name.
+        Refused: If there are none, no part has such a name, or numbers of labels are none.
     """
     known("parts", parts, PARTS)
+    if "few" in parts and (not few or min(few) < 1 or list(few) != sorted(set(few))):
+        raise Refused(f"few={tuple(few)}: numbers of labels ascend, and there is one at least. Or leave out this part.")
     found = tuple(sorted({number for number in transfer if 1 <= number <= length}))
     if not found:
         raise Refused(f"transfer={tuple(transfer)} has none of the rounds 1 to {length}. Name some of them.")

@@ -8,20 +8,24 @@ from tombola import Goal, defer, row
 from tombola.probes.contrast import SPANS, Spans, contrast
 from tombola.probes.correlation import correlation
 from tombola.probes.disagreement import disagreement
+from tombola.probes.learning_curve import learning_curve
 from tombola.probes.outcomes import outcomes
 from tombola.probes.overlap import overlap
 from tombola.probes.shift import shift
 from tombola.probes.transition import transition
-from tombola.studies._shift import AT_TARGET, Bench
+from tombola.studies._shift import AT_TARGET, BORROWED, Bench
 from tombola.studies._shift_plan import Pair, Plan, related_leads
 
 INSIDE = (("TICKET-RESET", "TICKET-RANDOM"), ("TICKET-RESET", "FULL-MODEL"))
+ON_BORROWED = (("TICKET-RESET", BORROWED), ("TICKET-RANDOM", BORROWED))
 CARRIED_AGAINST = (
     ("MASKS-RESET", "TICKET-TARGET"),
     ("MASKS-RANDOM", "TICKET-TARGET"),
     ("MASKS-RESET", "MASKS-RANDOM"),
 )
 """Pairs of strategies that are held against each other."""
+OF_FEATURES = ("mmd2_features", "frechet_features")
+"""Distances that the features of a network decide."""
 
 
 def whole(benches: Sequence[Bench], plan: Plan) -> Iterator[Goal]:
@@ -29,6 +33,8 @@ def whole(benches: Sequence[Bench], plan: Plan) -> Iterator[Goal]:
     for bench in benches:
         yield from chains(bench, plan.domains)
         yield from transfers(bench, plan.pairs, plan.carried)
+        if plan.has("borrowed"):
+            yield from borrowed(bench, plan.domains, plan.carried)
     yield from over_seeds(benches, plan.domains, plan.pairs, plan.carried)
     for bench in benches:
         if plan.has("controls"):
@@ -52,8 +58,21 @@ def chains(bench: Bench, domains: Sequence[str]) -> Iterator[Goal]:
         for name in ("TICKET-RESET", "TICKET-RANDOM"):
             for number in rounds:
                 yield row(bench.end(name, "", domain, number), name=name, figure="3", round=number, **labels)
+    yield from _inside(bench, INSIDE, domains, rounds)
+
+
+def borrowed(bench: Bench, domains: Sequence[str], rounds: Sequence[int]) -> Iterator[Goal]:
+    """The other reading of TICKET-RANDOM: new values on the masks of TICKET-RESET."""
+    for domain, number in itertools.product(domains, rounds):
+        labels = {"domain": domain, "seed": bench.seed}
+        yield row(bench.end(BORROWED, "", domain, number), name=BORROWED, figure="3", round=number, **labels)
+    yield from _inside(bench, ON_BORROWED, domains, rounds)
+
+
+def _inside(bench: Bench, pairs: Sequence[Pair], domains: Sequence[str], rounds: Sequence[int]) -> Iterator[Goal]:
+    """Strategies held against each other in each domain, and over all of them together."""
     for where, inside in [*((domain, (domain,)) for domain in domains), ("all", domains)]:
-        for name, other in INSIDE:
+        for name, other in pairs:
             held = _held(bench, name, other, [("", domain) for domain in inside], rounds)
             yield row(held, comparison=f"{name} against {other}", domain=where, seed=bench.seed)
 
@@ -93,7 +112,9 @@ def controls(bench: Bench, pairs: Sequence[Pair], rounds: Sequence[int]) -> Iter
 def few_labels(bench: Bench, pairs: Sequence[Pair], numbers: Sequence[int], rounds: Sequence[int]) -> Iterator[Goal]:
     """Masks carried to targets of few labels, against the dense network and shuffled masks there."""
     for few in numbers if rounds else ():
-        labels = {"figure": "few labels", "few": few, "seed": bench.seed}
+        for _, target in _once(pairs):
+            bench.task(target, few).train_size(bench.recipe.holdout)  # Refused now where there are not as many.
+        labels = {"figure": "few labels", "labels": few, "seed": bench.seed}
         for name in ("FULL-MODEL", "MASKS-RESET", "shuffled"):
             for source, target in pairs if name == "MASKS-RESET" else _once(pairs):
                 where = {"target": target, **({"source": source} if name == "MASKS-RESET" else {})}
@@ -102,8 +123,23 @@ def few_labels(bench: Bench, pairs: Sequence[Pair], numbers: Sequence[int], roun
         for source, own in _by_source(pairs).items():
             for other in ("FULL-MODEL", "shuffled"):
                 held = _held(bench, "MASKS-RESET", other, own, rounds, one_by_one(rounds), few)
-                held_labels = {"comparison": f"MASKS-RESET against {other}", "few": few}
+                held_labels = {"comparison": f"MASKS-RESET against {other}", "labels": few}
                 yield row(held, **held_labels, sources=source, seed=bench.seed)
+    for (source, target), number in itertools.product(pairs, rounds[:1]):
+        for other in ("FULL-MODEL", "shuffled"):
+            found = _curve(bench, source, target, number, other, numbers)
+            labels = {"comparison": f"MASKS-RESET against {other}", "pair": f"{source} to {target}"}
+            yield row(found, probe="learning curve", round=number, seed=bench.seed, **labels)
+
+
+def _curve(bench: Bench, source: str, target: str, number: int, other: str, numbers: Sequence[int]) -> Any:
+    """Accuracy against the number of labels, to all that there are; in all of them the best checkpoint is chosen."""
+    ends = {
+        name: tuple(bench.end(name, source, target, number, few) for few in (*numbers, 0))
+        for name in ("MASKS-RESET", other)
+    }
+    labels = (*numbers, bench.task(target).train_size(bench.recipe.holdout))
+    return defer(learning_curve, here=ends["MASKS-RESET"], there=ends[other], labels=labels)
 
 
 def _once(pairs: Sequence[Pair]) -> list[Pair]:
@@ -166,17 +202,25 @@ def apart(bench: Bench, domains: Sequence[str], **labels: Any) -> Iterator[Goal]
         yield row(_distance(bench, one, other), probe="shift", domains=f"{one} and {other}", **labels)
 
 
+def seen_apart(bench: Bench, pairs: Sequence[Pair]) -> Iterator[Goal]:
+    """How far a target is from a source in the features of the source's dense network."""
+    for source, target in pairs:
+        labels = {"probe": "shift of features", "source": source, "target": target}
+        yield row(_distance_through(bench, source, target), **labels)
+
+
 def related(
     benches: Sequence[Bench], pairs: Sequence[Pair], rounds: Sequence[int], distances: Sequence[str]
 ) -> Iterator[Goal]:
-    """Whether masks lose more where domains are farther apart."""
+    """Whether masks lose more where domains are farther apart: by their inputs, and by features of the source."""
     to = related_leads(pairs, rounds)
     if not to:
         return
     first = benches[0]
-    far = tuple(_distance(first, *pair) for pair in pairs)
     leads = tuple(_held(bench, *CARRIED_AGAINST[0], [pair], rounds) for pair in pairs for bench in benches)
-    for of, lead in itertools.product(distances, to):
+    for of, lead in itertools.product((*distances, *OF_FEATURES), to):
+        measure = _distance_through if of in OF_FEATURES else _distance
+        far = tuple(measure(first, *pair) for pair in pairs)
         yield row(defer(correlation, x=far, y=leads, of=of, to=lead), probe="correlation", distance=of, lead=lead)
 
 
@@ -184,6 +228,11 @@ def _distance(bench: Bench, *pair: str) -> Any:
     """The same call whichever of the two is named first."""
     one, other = sorted(pair)
     return defer(shift, a=bench.task(one), b=bench.task(other))
+
+
+def _distance_through(bench: Bench, source: str, target: str) -> Any:
+    through = bench.end("FULL-MODEL", "", source, 0)
+    return defer(shift, a=bench.task(source), b=bench.task(target), through=through)
 
 
 def one_by_one(rounds: Sequence[int]) -> tuple[tuple[int, int], ...]:

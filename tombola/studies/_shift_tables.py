@@ -5,6 +5,7 @@ from typing import Any
 
 from tombola import Curve, Pivot
 from tombola.studies._shift_plan import Plan, related_leads
+from tombola.studies._shift_rows import OF_FEATURES
 
 SHOWN: Any = {"verdicts": "hide", "beside": ()}
 SPANS = ((1, 5), (1, 13), (1, 20))
@@ -35,6 +36,10 @@ def curves(plan: Plan, own: str, carried: str) -> Iterator[Curve]:
     for source, target in plan.pairs:
         pair, dense = f"{source} to {target}", {"figure": "dense", "domain": target}
         yield Curve(where={"figure": "4", "pair": pair}, baseline=dense, title=f"{carried}: {pair}")
+    for target in dict.fromkeys(target for _, target in plan.controlled) if plan.has("few") and plan.some else ():
+        where, dense = {"figure": "few labels", "target": target}, {"figure": "dense", "domain": target}
+        given: Any = {"x": "labels", "over": ("seed", "source"), "baseline_name": "dense network, all labels"}
+        yield Curve(where=where, baseline=dense, title=f"Few labels of {target}, round {plan.some[0]}", **given)
 
 
 def leads(inside: Sequence[int], carried: Sequence[int]) -> Iterator[Pivot]:
@@ -70,7 +75,12 @@ def controls() -> Iterator[Pivot]:
 def few_labels() -> Iterator[Pivot]:
     """Accuracy against the number of labels."""
     where, over = {"figure": "few labels"}, ("seed", "target")
-    yield Pivot(lines="few", columns="name", where=where, over=over, title="Few labels in the target", **SHOWN)
+    yield Pivot(lines="labels", columns="name", where=where, over=over, title="Few labels in the target", **SHOWN)
+    given: Any = {"lines": "pair", "columns": "comparison", "where": {"probe": "learning curve"}, **SHOWN}
+    title = "Lead in the area under the learning curve, points"
+    yield Pivot(of="area_lead_points", title=title, **given)
+    title = "Share of all labels with which carried masks do as well as the other side with all"
+    yield Pivot(of="labels_share", title=title, **given)
 
 
 def outcomes() -> Iterator[Pivot]:
@@ -99,6 +109,10 @@ def distances(plan: Plan, columns: str, of: Sequence[str]) -> Iterator[Pivot]:
     for number in of:
         where: Any = {"where": {"probe": "shift"}, "over": ()}
         yield Pivot(of=number, lines="domains", columns=columns, title=number.replace("_", " "), **where, **SHOWN)
+    for number in OF_FEATURES:
+        title = f"{number.replace('_features', '')} of a target in the features of the source's dense network"
+        where = {"where": {"probe": "shift of features"}, "over": ()}
+        yield Pivot(of=number, lines="source", columns="target", title=title, **where, **SHOWN)
     if related_leads(plan.pairs, plan.carried):
         title = "Rank correlation of a distance and a lead, over pairs"
         beside: Any = {"beside": ("spearman_low", "spearman_high", "p"), "verdicts": "hide"}

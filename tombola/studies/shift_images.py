@@ -2,12 +2,17 @@
 
 Tickets found on one set of pictures are trained again on another: on=digits carries LeNet between MNIST and the smaller
 USPS, at 16 x 16 pixels; on=garments between digits and garments; on=objects a narrow ResNet between CIFAR-10 and a part
-of CIFAR-100; on=weather between clean and corrupted photographs. Where the classes are others, the head is new.
+of CIFAR-100; on=weather between clean and corrupted photographs; on=turned between digits that stand and that lean;
+on=priors between garments of which some kinds are common and others rare (without few labels, which are as many of each
+class); on=own between pictures of your own, with a column that says which domain each belongs to. Where the classes are
+others, the head is new.
 Rounds, strategies and controls are those of `shift_reviews`. Test sets of 10,000 and 2,007 pictures tell smaller
 differences than 400 reviews do.
 
 tombola run shift_images --workers 2 && tombola report shift_images
 tombola run "shift_images(on=garments)" && tombola report "shift_images(on=garments)"
+tombola plan "shift_images(on=turned, parts=('controls', 'borrowed'))"
+tombola plan "shift_images(on=own, id='./photos', group='site', sources=('north',), targets=('south',), size=32)"
 """
 
 import dataclasses
@@ -15,21 +20,28 @@ import functools
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from tombola import Claim, Curve, Goal, Pivot, Recipe, defer, row
+from tombola import Claim, Curve, Goal, Pivot, Recipe, Refused, defer, row
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
 from tombola.probes.corruption_error import corruption_error
 from tombola.probes.detection import detection
 from tombola.studies import _shift, _shift_claims, _shift_rows, _shift_tables
-from tombola.studies._shift_plan import Plan, checked, pairs_of
+from tombola.studies._shift_plan import Plan, check_own, checked, pairs_of, sources_of
+from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10, Cifar100Subset
 from tombola.tasks.corrupted import Corrupted
+from tombola.tasks.hub import Hub
 from tombola.tasks.mnist import FashionMnist, Mnist, Usps
+from tombola.tasks.reweighted import Reweighted
+from tombola.tasks.rotated import Rotated
+from tombola.tasks.wrapped import Wrapped
 from tombola.train.optimizers import Adam, Sgd
 from tombola.train.schedules import Cosine
 
 QUESTION = "Does a ticket found on one kind of picture win on another?"
-On = Literal["digits", "garments", "objects", "weather"]
+On = Literal["digits", "garments", "objects", "weather", "turned", "priors", "own"]
+COMMON, RARE = (0.19,) * 5, (0.01,) * 5
+"""Shares of classes, of which each is nineteen times as common as each other one."""
 SMALL: Any = {"size": 16, "crop": 2, "flip": "yes"}
 DOMAINS: dict[str, dict[str, Any]] = {
     "digits": {"mnist": Mnist(size=16), "usps": Usps()},
@@ -40,28 +52,66 @@ DOMAINS: dict[str, dict[str, Any]] = {
         "fog": Corrupted(task=Cifar10(**SMALL), kind="fog", severity=4, of="all"),
         "noise": Corrupted(task=Cifar10(**SMALL), kind="gaussian_noise", severity=4, of="all"),
     },
+    "turned": {
+        "upright": Mnist(size=16),
+        "by_30": Rotated(task=Mnist(size=16), degrees=30, of="all"),
+        "by_60": Rotated(task=Mnist(size=16), degrees=60, of="all"),
+    },
+    "priors": {
+        "even": FashionMnist(),
+        "first": Reweighted(task=FashionMnist(), priors=(*COMMON, *RARE), of="all"),
+        "last": Reweighted(task=FashionMnist(), priors=(*RARE, *COMMON), of="all"),
+    },
 }
 STRANGE: dict[str, dict[str, Any]] = {
     "digits": dict.fromkeys(("mnist", "usps"), FashionMnist(size=16)),
     "garments": {"mnist": FashionMnist(), "fashion_mnist": Mnist()},
     "objects": dict.fromkeys(("cifar10", "cifar100_subset"), FashionMnist(size=16, channels=3)),
+    "turned": dict.fromkeys(("upright", "by_30", "by_60"), FashionMnist(size=16)),
+    "priors": dict.fromkeys(("even", "first", "last"), Mnist()),
 }
 """What networks should know to be strange."""
+UNLIKE = ("garments", "objects")
+"""Where classes stand for something else in each domain."""
 CORRUPTIONS = ("gaussian_noise", "motion_blur", "fog", "contrast", "pixelate")
 SEVERITIES = (1, 3, 5)
 DISTANCES = ("proxy_a_distance", "mmd2")
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen(_shift.Bench):
-    """LeNet-300-100, or a ResNet-14 of half the width for photographs."""
+class Album:
+    """Whose pictures: known sets, or one's own with a column of domains."""
 
     on: On
+    id: str = ""
+    group: str = ""
+    size: int = 0
+    channels: Literal[1, 3] = 3
 
     @property
     def photographs(self) -> bool:
         """Whether these are small photographs."""
-        return self.on in ("objects", "weather")
+        return self.channels == 3 if self.on == "own" else self.on in ("objects", "weather")
+
+    def task(self, domain: str) -> Any:
+        """A domain's pictures; of one's own, crops and mirroring for photographs alone."""
+        if self.on != "own":
+            return DOMAINS[self.on][domain]
+        shown: Any = {"crop": 2, "flip": "yes"} if self.photographs else {}
+        where: Any = {"id": self.id, "group": self.group, "only": (domain,)}
+        return Hub(size=self.size, channels=self.channels, **where, **shown)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen(_shift.Bench):
+    """LeNet-300-100, or a ResNet-14 of half the width for photographs."""
+
+    album: Album
+
+    @property
+    def photographs(self) -> bool:
+        """Whether these are small photographs."""
+        return self.album.photographs
 
     def arch(self) -> Any:
         """The network."""
@@ -70,8 +120,10 @@ class Seen(_shift.Bench):
     @functools.cache  # noqa: B019
     def task(self, domain: str, few: int = 0) -> Any:
         """A domain's pictures."""
-        task = DOMAINS[self.on][domain]
-        if isinstance(task, Corrupted):
+        task = self.album.task(domain)
+        if not few:
+            return task
+        if isinstance(task, Wrapped):
             return dataclasses.replace(task, task=dataclasses.replace(task.task, few=few))  # type: ignore[type-var]
         return dataclasses.replace(task, few=few)
 
@@ -87,12 +139,12 @@ class Seen(_shift.Bench):
     @property
     def head(self) -> Literal["carried", "fresh"]:
         """Other classes need another head."""
-        return "fresh" if self.on in ("garments", "objects") else "carried"
+        return "fresh" if self.album.on in UNLIKE else "carried"
 
     @property
     def questions(self) -> Literal["of each task", "shared"]:
-        """Clean and corrupted pictures are the same ones."""
-        return "shared" if self.on == "weather" else "of each task"
+        """Clean and corrupted pictures are the same ones, and so are those that stand and lean."""
+        return "shared" if self.album.on in ("weather", "turned") else "of each task"
 
     def narrower(self) -> list[Any]:
         """LeNets with a third of the units in their second layer, or ResNets."""
@@ -108,24 +160,67 @@ def goals(
     transfer: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20),
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4),
     parts: tuple[str, ...] = ("controls", "few", "outcomes", "masks", "shift"),
+    few: tuple[int, ...] = (50, 200, 1000),
+    id: str = "",
+    group: str = "",
+    sources: tuple[str, ...] = (),
+    targets: tuple[str, ...] = (),
+    size: int = 0,
+    channels: Literal[1, 3] = 3,
 ) -> Iterator[Goal]:
-    """Every domain's chains, masks carried from each to each other one, and the parts that are asked for."""
-    plan = _plan(on, rounds, transfer, parts)
-    benches = [Seen(seed, rounds, plan.domains[0], on) for seed in seeds]
+    """Every domain's chains, masks carried from each source to each target, and the parts that are asked for.
+
+    Every domain is source and target unless told; `few` are numbers of labels in the target. Of your own pictures
+    `size` is the side to which they are brought (0: they stay as they are, all of one size); those of 3 channels are
+    taken for photographs.
+    """
+    given: Any = {"id": id, "group": group, "sources": sources, "targets": targets, "size": size, "channels": channels}
+    album, plan = _plan(on=on, rounds=rounds, transfer=transfer, parts=parts, few=few, **given)
+    benches = [Seen(seed, rounds, plan.domains[0], album) for seed in seeds]
     yield from _shift_rows.whole(benches, plan)
     for bench in benches if plan.has("outcomes") else ():
         yield from _robust(bench, plan)
     if plan.has("shift"):
         yield from _shift_rows.apart(benches[0], plan.domains)
+        yield from _shift_rows.seen_apart(benches[0], plan.pairs)
         yield from _shift_rows.related(benches, plan.pairs, plan.carried, DISTANCES)
 
 
-def _plan(on: On, rounds: int, transfer: tuple[int, ...], parts: tuple[str, ...], **_: Any) -> Plan:
-    """Every domain is source and target; classes have other meanings in garments and in objects."""
-    domains = tuple(DOMAINS[on])
-    pairs = pairs_of(domains, domains)
-    alike = pairs if on in ("digits", "weather") else ()
-    return Plan(domains, pairs, rounds, checked(transfer, rounds, parts), parts, controlled=pairs, alike=alike)
+def _plan(
+    *,
+    on: On,
+    rounds: int,
+    transfer: tuple[int, ...],
+    parts: tuple[str, ...],
+    few: tuple[int, ...],
+    sources: tuple[str, ...],
+    targets: tuple[str, ...],
+    id: str,
+    group: str,
+    size: int,
+    channels: Literal[1, 3],
+    **_: Any,
+) -> tuple[Album, Plan]:
+    """Whose pictures, and what is done with them.
+
+    Raises:
+        Refused: If a domain is unknown, none can be carried to, or one's own pictures are not named whole.
+    """
+    check_own("images", on, sources, targets, id=id, group=group)
+    there = tuple(dict.fromkeys(sources + targets)) if on == "own" else tuple(DOMAINS[on])
+    known("sources", sources, there)
+    known("targets", targets, there)
+    if on != "own" and (size, channels) != (0, 3):
+        raise Refused(f"shift_images: size and channels are of your own images, and on={on} has its own. Give on=own.")
+    pairs = pairs_of(sources or there, targets or there)
+    if not pairs:
+        raise Refused(f"shift_images: from {sources} to {targets} there is no transfer. Name another target.")
+    domains = tuple(domain for domain in there if any(domain in pair for pair in pairs))
+    carried = checked(transfer, rounds, parts, few)
+    if on == "priors":  # Few labels are as many of each class, whatever the priors.
+        parts = tuple(part for part in parts if part != "few")
+    alike = () if on in UNLIKE else pairs
+    return Album(on, id, group, size, channels), Plan(domains, pairs, rounds, carried, parts, pairs, alike, few)
 
 
 def _robust(bench: Seen, plan: Plan) -> Iterator[Goal]:
@@ -135,10 +230,10 @@ def _robust(bench: Seen, plan: Plan) -> Iterator[Goal]:
         labels = {"domain": domain, "seed": bench.seed}
         for number in (0, *plan.some):
             ended = bench.end("TICKET-RESET", "", domain, number)
-            if bench.on in STRANGE:
-                found = defer(detection, trained=ended, outside=STRANGE[bench.on][domain])
+            if bench.album.on in STRANGE:
+                found = defer(detection, trained=ended, outside=STRANGE[bench.album.on][domain])
                 yield row(found, probe="detection", round=number, **labels)
-            if number and bench.on != "weather":
+            if number and bench.album.on != "weather":
                 tasks = tuple(
                     Corrupted(task=bench.task(domain), kind=kind, severity=severity, of="test")  # type: ignore[arg-type]
                     for kind in CORRUPTIONS
@@ -148,27 +243,32 @@ def _robust(bench: Seen, plan: Plan) -> Iterator[Goal]:
                 yield row(found, probe="corruption error", round=number, **labels)
 
 
-def claims(*, on: On, seeds: tuple[int, ...], **settings: Any) -> Iterator[Claim]:
+def claims(*, seeds: tuple[int, ...], **settings: Any) -> Iterator[Claim]:
     """What the paper says of its reviews at large, on pictures, and what its controls should have been."""
-    plan = _plan(on, **settings)
-    domains = plan.domains
-    said = [*_shift_claims.inside(domains, domains, seeds=len(seeds)), *_shift_claims.of_others(domains)]
-    controls = Seen(0, plan.length, domains[0], on).controls()
+    album, plan = _plan(**settings)
+    domains, sources = plan.domains, sources_of(plan.pairs)
+    said = [*_shift_claims.inside(domains, domains, seeds=len(seeds)), *_shift_claims.of_others(sources)]
+    controls = Seen(0, plan.length, domains[0], album).controls()
     yield from _shift_claims.whole(said, plan, controls, seeds=len(seeds))
 
 
 def figures(**settings: Any) -> Iterator[Curve]:
     """Accuracy against density, inside each domain and on each transfer."""
-    yield from _shift_tables.curves(_plan(**settings), "Own tickets", "Carried masks")
+    yield from _shift_tables.curves(_plan(**settings)[1], "Own tickets", "Carried masks")
 
 
-def tables(*, on: On, seeds: tuple[int, ...], **settings: Any) -> Iterator[Pivot]:
+def tables(*, seeds: tuple[int, ...], **settings: Any) -> Iterator[Pivot]:
     """Leads over spans of rounds, where they begin, and what the parts measured."""
-    plan = _plan(on, **settings)
+    album, plan = _plan(**settings)
+    on = album.on
     yield from _shift_tables.whole(plan, seeds=len(seeds), strange=on in STRANGE)
-    if plan.has("outcomes") and on != "weather":
+    if plan.has("outcomes") and on == "priors":
+        title = "balanced accuracy, in the own domain and without training in another"
+        where: Any = {"where": {"probe": "outcomes"}, "over": ("seed", "source", "target"), **_shift_tables.SHOWN}
+        yield Pivot(of="balanced_accuracy", lines="round", columns="kind", title=title, **where)
+    if plan.has("outcomes") and plan.some and on != "weather":
         title = "Mean corruption error (1: as the dense network)"
-        where: Any = {"where": {"probe": "corruption error"}, "over": ("seed",), **_shift_tables.SHOWN}
+        where = {"where": {"probe": "corruption error"}, "over": ("seed",), **_shift_tables.SHOWN}
         yield Pivot(of="mce", lines="round", columns="domain", title=title, **where)
     if plan.has("shift"):
         yield from _shift_tables.distances(plan, "", DISTANCES)

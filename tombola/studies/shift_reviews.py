@@ -22,7 +22,7 @@ from tombola.archs.textcnn import TextCnn
 from tombola.probes.detection import detection
 from tombola.probes.tokens_left import tokens_left
 from tombola.studies import _shift, _shift_claims, _shift_rows, _shift_tables
-from tombola.studies._shift_plan import Pair, Plan, checked, pairs_of
+from tombola.studies._shift_plan import Pair, Plan, check_own, checked, pairs_of
 from tombola.studies._words import known
 from tombola.tasks.reviews import AmazonReviews, OwnTexts, Reviews
 from tombola.train.recipes import ReviewsCnn
@@ -75,12 +75,7 @@ def _corpus(on: On, id: str, group: str, sources: tuple[str, ...], targets: tupl
     Raises:
         Refused: If a domain is unknown, none can be carried to, or one's own texts are not named whole.
     """
-    if on == "own" and not (id and group and sources and targets):
-        raise Refused(
-            "shift_reviews: on=own needs id, group, sources and targets: your texts, their column of domains."
-        )
-    if on != "own" and (id or group):
-        raise Refused(f"shift_reviews: id and group are of your own texts, and on={on} has its own. Give on=own.")
+    check_own("reviews", on, sources, targets, id=id, group=group)
     found = Corpus(on, id, group, sources or SOURCES[on], targets or DOMAINS[on])
     if on != "own":
         known("sources", found.sources, DOMAINS[on])
@@ -139,12 +134,14 @@ def goals(
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4),
     parts: tuple[str, ...] = ("controls", "few", "outcomes", "masks", "shift"),
     controlled: tuple[str, ...] = (),
+    few: tuple[int, ...] = (50, 200, 1000),
 ) -> Iterator[Goal]:
     """Every domain's chains, masks carried from each source to each target, and the parts that are asked for.
 
-    Controls and few labels are of the sources in `controlled`, the first one unless told.
+    Controls and few labels are of the sources in `controlled`, the first one unless told; `few` are numbers of labels
+    in the target.
     """
-    corpus, plan = _plan(on, id, group, sources, targets, rounds, transfer, parts, controlled)
+    corpus, plan = _plan(on, id, group, sources, targets, rounds, transfer, parts, controlled, few)
     benches = [Reviewed(seed, rounds, plan.domains[0], corpus, net) for seed in seeds]
     yield from _shift_rows.whole(benches, plan)
     for bench in benches:
@@ -156,6 +153,7 @@ def goals(
         for vocabulary in VOCABULARIES if on != "own" else VOCABULARIES[-1:]:
             bench = dataclasses.replace(benches[0], vocabulary=vocabulary)
             yield from _shift_rows.apart(bench, plan.domains, vocabulary=vocabulary)
+        yield from _shift_rows.seen_apart(benches[0], plan.pairs)
         yield from _shift_rows.related(benches, plan.pairs, plan.carried, DISTANCES)
 
 
@@ -169,14 +167,15 @@ def _plan(
     transfer: tuple[int, ...],
     parts: tuple[str, ...],
     controlled: tuple[str, ...],
+    few: tuple[int, ...],
     **_: Any,
 ) -> tuple[Corpus, Plan]:
     """Whose reviews, and what is done with them; the paper's domains have the same two classes."""
     corpus = _corpus(on, id, group, sources, targets)
     known("controlled", controlled, corpus.sources)
     own = tuple(pair for pair in corpus.pairs if pair[0] in (controlled or corpus.sources[:1]))
-    at = checked(transfer, rounds, parts)
-    return corpus, Plan(corpus.domains, corpus.pairs, rounds, at, parts, controlled=own, alike=corpus.pairs)
+    at = checked(transfer, rounds, parts, few)
+    return corpus, Plan(corpus.domains, corpus.pairs, rounds, at, parts, own, corpus.pairs, few)
 
 
 def _outside(bench: Reviewed, plan: Plan) -> Iterator[Goal]:
