@@ -28,7 +28,9 @@ from tombola.core.task import CPU
 from tombola.core.ticket import Ticket
 from tombola.criteria.random_ import Random
 from tombola.find import cut, cut_early, draw, find
-from tombola.moves.permuting import matching, permuted, sizes
+from tombola.moves.matching import matching
+from tombola.moves.permuting import gathered, permuted, sizes
+from tombola.moves.width import Widen
 from tombola.probes.activations import matched_by_activations
 from tombola.prune import Everywhere
 from tombola.recall import recalled
@@ -360,13 +362,79 @@ def test_numbers_of_a_twin():
     assert "stem.bn.running_var" in {line["tensor"] for line in every}
 
 
+# Other widths.
+
+
+def twin(arch: Arch, wide: Arch, *, seed: int = 5) -> tuple[Four, dict[str, np.ndarray]]:
+    """A ticket, and a network of other widths that is trained to the same units, in an order that is drawn."""
+    there, onto = PLAIN[arch], draw(wide, TASK, RECIPE, Seeds(1))
+    rng, axes = np.random.default_rng(seed), arch.layout().axes
+    old, new = (sizes(one.weights, axes) for one in (there.ticket, onto))
+    units = {group: rng.permutation(np.resize(np.arange(old[group]), n)) for group, n in new.items()}
+    if any(new[group] < old[group] for group in old):
+        units = {group: rng.permutation(old[group])[:n] for group, n in new.items()}
+    target = train(onto, TASK, RECIPE)
+    target = dataclasses.replace(target, weights=gathered(there.source.weights, axes, units))
+    return Four(there.ticket, onto, there.source, target), units
+
+
+WIDTHS = ((SMALL, Mlp(hidden=(12, 10))), (SMALL, Mlp(hidden=(15, 11))), (SMALL, Mlp(hidden=(4, 3))))
+WIDTHS += ((DEEP, ResNet(depth=8, width=4)),)
+
+
+@pytest.mark.parametrize(("arch", "other"), WIDTHS, ids=str)
+def test_a_mask_in_another_width_has_the_units_that_match(arch: Arch, other: Arch):
+    there, units = twin(arch, other)
+    one = there.aligned(starts=5)
+    assert one.mask == Mask(gathered(there.ticket.mask, arch.layout().axes, units))
+    assert one.arch == other and equal(one.weights, there.onto.weights)
+    train(one, TASK, RECIPE)
+
+
+@pytest.mark.parametrize(("arch", "other"), WIDTHS[:2], ids=str)
+def test_units_of_another_width_are_found_by_activations(arch: Arch, other: Arch):
+    """The wide network computes what the other does, with copies of its units in an order that is drawn."""
+    there, units = twin(arch, other)
+    whole = there.ticket.rebuilt(mask=dense_mask(arch, TASK.io), weights=there.source.weights)
+    orders = {group: np.random.default_rng(5).permutation(len(order)) for group, order in units.items()}
+    weights = permuted(Widen(to=other)(whole).weights, other.layout().axes, orders)
+    there = dataclasses.replace(there, target=dataclasses.replace(there.target, weights=weights))
+    old = sizes(there.ticket.weights, arch.layout().axes)
+    copies = {group: np.resize(np.arange(old[group]), len(order))[order] for group, order in orders.items()}
+    one = there.aligned(match="activations", examples=300)
+    assert one.mask == Mask(gathered(there.ticket.mask, arch.layout().axes, copies))
+
+
+def test_a_ticket_in_another_width_is_proved(tmp_path: pathlib.Path):
+    there, _ = twin(SMALL, Mlp(hidden=(12, 10)))
+    target = train(there.onto, TASK, RECIPE)
+    one = align(there.ticket, there.onto, there.source, target)
+    one.save(tmp_path / "wide.ticket")
+    everything = [there.ticket, there.onto, there.source, target]
+    verdict = verify(tmp_path / "wide.ticket", parents=everything)
+    assert verdict.ok and passed(verdict) >= {"again", "canonical file", "lineage"}
+    flipped = {name: alive.flip(0) for name, alive in one.mask.items()}
+    assert "again" in failed(verify(forged(one, mask=Mask(flipped)), parents=everything))
+
+
+def test_units_side_by_side_have_no_other_widths():
+    task = Words(texts=((1, 2, 3, 4), (4, 3, 2, 1)))
+    first, onto = (
+        trained(arch, task, initial_weights(arch, task.io, "init", 0))
+        for arch in (TextCnn(width=6, channels=n, heights=(2, 3), hidden=5) for n in (3, 6))
+    )
+    with pytest.raises(Refused, match="stand side by side"):
+        align(first.ticket, onto.ticket, first, onto)
+
+
 # Refused.
 
 
 def test_what_does_not_belong_together():
     a, b = PLAIN[SMALL], PLAIN[DEEP]
     for given, said in (
-        ((a.ticket, b.onto, a.source, a.target), "'ticket' has arch .* and 'onto' has resnet"),
+        ((a.ticket, b.onto, a.source, b.target), "align changes nothing but widths, and mlp.* has 'stages.0.0.weight'"),
+        ((a.ticket, b.onto, a.source, a.target), "'onto' has arch resnet.* and 'target' has mlp"),
         ((a.ticket, a.onto, b.source, a.target), "'source' has resnet"),
         ((a.ticket, a.onto, a.source, b.target), "'target' has resnet"),
         ((a.ticket, a.ticket, a.source, a.target), "'onto' has a density of 0.4"),

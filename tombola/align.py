@@ -24,7 +24,9 @@ from tombola.core.lineage import joined
 from tombola.core.mask import Mask
 from tombola.core.measurement import Measurement
 from tombola.core.ticket import Ticket
-from tombola.moves.permuting import SCALES, Matching, Permutations, Scale, cosines, matching, permuted
+from tombola.moves.matching import SCALES, Matching, Scale, matching
+from tombola.moves.permuting import Permutations, cosines, gathered, permuted
+from tombola.moves.width import widths
 from tombola.probes.activations import matched_by_activations
 from tombola.probes.rearranged import check_same_function
 from tombola.study.step import Context, step
@@ -78,6 +80,11 @@ def align(
     on other weights is `transplant(weights='init')` or `reinit`: the control. Adnan et al. match activations on
     training data (`match="activations"`; Ainsworth et al. 2023, section 3.1); weights need no data (section 3.2 there).
 
+    `onto` may be a wider or narrower network of the family. Units of the ticket then stand at several places of a wider
+    one, each as often as any other or once more, and a narrower one has those that it matches best. That is an open
+    problem (Chen et al. 2021, who tried widths without matching): `widen` and `narrow`, which carry values too and
+    match nothing, and `shuffle` are its controls. A tensor's density need not stay.
+
     Args:
         ticket: The ticket whose mask is carried.
         onto: The dense ticket of the new initialisation, at its start or its rewind point.
@@ -92,7 +99,8 @@ def align(
         examples: For "activations": so many training examples of the target's task, always the same; 0: all.
 
     Raises:
-        Refused: If these do not belong together, or the layout lets nothing permute.
+        Refused: If these do not belong together, networks differ in more than widths, or their layout lets nothing
+            permute.
         Failed: If permuting changes what the network computes: its layout is wrong.
 
     Example:
@@ -115,8 +123,9 @@ def align(
     axes = ticket.arch.layout().axes
     how = _How(tensors, scale, starts, seed, match, examples, context)
     orders = how.matched(source, target).permutations
-    _check_permuted(ticket, source, orders)
-    mask = Mask.taking(permuted(ticket.mask, axes, orders))
+    if ticket.arch == onto.arch:
+        _check_permuted(ticket, source, orders)
+    mask = Mask.taking(gathered(ticket.mask, axes, orders))
     lineages = (ticket.lineage, onto.lineage, source.lineage, target.lineage)
     return onto.rebuilt(mask=mask, holding="all", lineage=joined("align", lineages))
 
@@ -205,8 +214,12 @@ def _entering(arch: Arch, io: Interface, tensors: Tensors) -> list[str]:
 
 def _check(ticket: Ticket, onto: Ticket, source: Trained, target: Trained) -> None:
     """Whether the four belong together."""
-    for name, other in (("onto", onto), ("source", source.ticket), ("target", target.ticket)):
-        _check_kind("ticket", ticket, name, other)
+    _check_kind("ticket", ticket, "source", source.ticket)
+    _check_kind("onto", onto, "target", target.ticket)
+    if ticket.arch == onto.arch or ticket.io != onto.io:
+        _check_kind("ticket", ticket, "onto", onto)
+    else:
+        widths("align", ticket, onto.arch)
     for name, one in (("onto", onto.mask), ("source", source.mask), ("target", target.mask)):
         if one.kept < one.size:
             raise Refused(

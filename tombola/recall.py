@@ -13,7 +13,7 @@ from tombola.core.text import parse_call
 from tombola.core.ticket import RESTARTS
 from tombola.find import carry, cut, cut_early, draw
 from tombola.merge import HOWS, VALUES, merge
-from tombola.moves.permuting import SCALES
+from tombola.moves.matching import SCALES
 from tombola.renorm import renorm
 from tombola.repel import repel
 from tombola.study.step import Step

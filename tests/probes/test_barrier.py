@@ -23,7 +23,8 @@ from tombola.core.seeds import Seeds
 from tombola.core.task import CPU, Holdout, Split
 from tombola.criteria.magnitude import Magnitude
 from tombola.find import cut, cut_early, draw
-from tombola.moves.permuting import matching, permuted, sizes
+from tombola.moves.matching import matching
+from tombola.moves.permuting import permuted, sizes
 from tombola.probes.barrier import barrier, spaced
 from tombola.tasks.digits import Digits
 from tombola.train.evaluate import evaluate

@@ -20,6 +20,7 @@ from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.seeds import numbers
 from tombola.core.ticket import Ticket
+from tombola.moves.permuting import gathered
 
 Units = Mapping[str, np.ndarray]
 """For each group, the old unit that stands at each place of the new network."""
@@ -63,11 +64,11 @@ class Widen:
 
     def __call__(self, ticket: Ticket) -> Ticket:
         """A ticket of the wider network; what its new units have, old ones had."""
-        old, new = _sizes("widen", ticket, self.to)
+        old, new = widths("widen", ticket, self.to)
         if fewer := [group for group in new if new[group] < old[group]]:
             raise Refused(_wrong_way("widen", fewer[0], old, new, ticket, self.to, way_out="narrow"))
         units = {group: self._units(group, old[group], new[group]) for group in new}
-        wide = _carried(ticket, self.to, units, old)
+        wide = _carried(ticket, self.to, units)
         weights = dict(wide.weights)
         if self.weights == "divided":
             copies = {group: np.bincount(places)[places] for group, places in units.items()}
@@ -123,12 +124,12 @@ class Narrow:
 
     def __call__(self, ticket: Ticket) -> Ticket:
         """A ticket of the narrower network; all that it has, it had."""
-        old, new = _sizes("narrow", ticket, self.to)
+        old, new = widths("narrow", ticket, self.to)
         if more := [group for group in new if new[group] > old[group]]:
             raise Refused(_wrong_way("narrow", more[0], old, new, ticket, self.to, way_out="widen"))
         scores = self._scores(ticket, old)
         best = {group: np.argsort(-scores[group], kind="stable")[: new[group]] for group in new}
-        return _carried(ticket, self.to, {group: np.sort(places) for group, places in best.items()}, old)
+        return _carried(ticket, self.to, {group: np.sort(places) for group, places in best.items()})
 
     def _scores(self, ticket: Ticket, old: Sizes) -> Units:
         if self.keep == "first":
@@ -145,7 +146,7 @@ class Narrow:
         return scores
 
 
-def _sizes(move: str, ticket: Ticket, to: Arch) -> tuple[Sizes, Sizes]:
+def widths(move: str, ticket: Ticket, to: Arch) -> tuple[Sizes, Sizes]:
     """The number of units of every group, in the ticket's network and in the other.
 
     Raises:
@@ -202,21 +203,11 @@ def _wrong_way(move: str, group: str, old: Sizes, new: Sizes, ticket: Ticket, to
     )
 
 
-def _carried(ticket: Ticket, to: Arch, units: Units, old: Sizes) -> Ticket:
+def _carried(ticket: Ticket, to: Arch, units: Units) -> Ticket:
     """The ticket with these units of every group: weights, statistics and masks of a tensor move together."""
     axes = ticket.arch.layout().axes
-    weights = {n: _taken(ticket.weights[n], axes.get(n, ()), units, old) for n in expected(to, ticket.io)}
-    mask = Mask.taking({name: _taken(alive, axes[name], units, old) for name, alive in ticket.mask.items()})
-    return ticket.rebuilt(arch=to, weights=weights, mask=mask)
-
-
-def _taken(value: Tensor, groups: tuple[str, ...], units: Units, old: Sizes) -> Tensor:
-    for axis, group in enumerate(groups):
-        if group and not np.array_equal(units[group], np.arange(old[group])):
-            run = value.shape[axis] // old[group]
-            places = (units[group][:, None] * run + np.arange(run)).reshape(-1)
-            value = value.index_select(axis, torch.from_numpy(places))
-    return value
+    weights = gathered({name: ticket.weights[name] for name in expected(to, ticket.io)}, axes, units)
+    return ticket.rebuilt(arch=to, weights=weights, mask=Mask.taking(gathered(ticket.mask, axes, units)))
 
 
 def _readers(arch: Arch) -> dict[str, tuple[str, ...]]:

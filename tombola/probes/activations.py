@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from tombola.core.errors import Refused
 from tombola.core.layout import side_by_side
-from tombola.moves.permuting import Matching, sizes
+from tombola.moves.matching import Matching, assigned, straight
+from tombola.moves.permuting import Permutations, sizes
 from tombola.probes.held import held
 from tombola.probes.predictions import typed
 from tombola.train.trained import Trained
@@ -27,13 +27,16 @@ WRITERS = (nn.Linear, nn.modules.conv._ConvNd, nn.Embedding)
 def matched_by_activations(source: Trained, target: Trained, examples: int, device: torch.device) -> Matching:
     """The order of the source's units whose activations correlate best with the target's, over training examples.
 
+    The target may be wider or narrower: units of the source then come more than once, or are left out.
+
     Activations are what convolutions, linear layers and embeddings give, on examples of the target's task, not
     augmented. Where several of them write to the same units, as along a residual stream, their correlations add up.
 
     Raises:
         Refused: If the layout names no permutation, or one to which no layer writes.
     """
-    layout, units = source.ticket.arch.layout(), sizes(source.weights, source.ticket.arch.layout().axes)
+    layout = source.ticket.arch.layout()
+    places, units = (sizes(one.weights, layout.axes) for one in (target, source))
     if not units:
         raise Refused(f"{source.ticket.arch} names no permutation in its layout: no two of its units can be exchanged.")
     written = _written(source.module(), layout.axes)
@@ -45,21 +48,24 @@ def matched_by_activations(source: Trained, target: Trained, examples: int, devi
                 one.ask(inputs)
             for name, found in sums.items():
                 found.add(seen[1].values[name], seen[0].values[name])
-    totals: dict[str, Numbers] = {group: np.zeros((size, size)) for group, size in units.items()}
+    totals: dict[str, Numbers] = {group: np.zeros((places[group], size)) for group, size in units.items()}
     reached: set[str] = set()
     for name, groups in written.items():
-        start, whole = 0, sums[name].correlations()
-        run = len(whole) // sum(units[group] for group in groups)
+        whole, down, right = sums[name].correlations(), 0, 0
+        run = len(whole) // sum(places[group] for group in groups)
         for group in groups:
-            size = units[group] * run
-            part = whole[start : start + size, start : start + size].reshape(units[group], run, units[group], run)
+            here, there = places[group], units[group]
+            part = whole[down : down + here * run, right : right + there * run].reshape(here, run, there, run)
             totals[group] += np.einsum("irjr->ij", part)
-            start, reached = start + size, reached | {group}
+            down, right, reached = down + here * run, right + there * run, reached | {group}
     if lost := sorted(set(units) - reached):
         raise Refused(f"no layer of {source.ticket.arch} writes to the units of '{lost[0]}': match by weights instead.")
-    orders = {group: linear_sum_assignment(total, maximize=True)[1] for group, total in totals.items()}
-    after = sum(float(total[np.arange(len(total)), orders[group]].sum()) for group, total in totals.items())
-    return Matching(orders, sum(float(np.trace(total)) for total in totals.values()), after, 1)
+    first, orders = straight(places, units), {group: assigned(total) for group, total in totals.items()}
+
+    def total(order: Permutations) -> float:
+        return sum(float(found[np.arange(len(found)), order[group]].sum()) for group, found in totals.items())
+
+    return Matching(orders, first, total(first), total(orders), 1)
 
 
 def _written(net: nn.Module, axes: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

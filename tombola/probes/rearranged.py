@@ -15,7 +15,8 @@ from tombola.core.errors import Failed
 from tombola.core.layout import Arch, Interface, blank
 from tombola.core.mask import Mask
 from tombola.core.seeds import numbers
-from tombola.moves.permuting import Matching, matching, permuted
+from tombola.moves.matching import Matching, matching
+from tombola.moves.permuting import permuted
 from tombola.probes.activations import matched_by_activations
 from tombola.train.trained import Trained
 
