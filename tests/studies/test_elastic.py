@@ -129,6 +129,19 @@ def test_what_the_paper_says_of_figures_5_and_6():
     assert {claim.family for claim in open_study("elastic_cifar(family=vgg)").declared("claims")} == {"F7", "F7a"}
 
 
+def test_a_search_is_held_against_pruning_and_growing_on_each_target():
+    text = "elastic_cifar(seeds=(0,), levels=(1,), figures=('6',), controls=('SNIP', 'RigL, 5 times'))"
+    goals = [goal for goal in open_study(text).goals() if goal.labels.get("probe") == "break-even"]
+    assert len(goals) == 2 * 6 and {goal.labels["against"] for goal in goals} == {"IMP", "RigL, 5 times"}
+    for goal in goals:
+        said = goal.of.call.arguments
+        assert len(said["behind"]) == 1 and len(said.get("rival_behind", ())) == (goal.labels["against"] == "IMP")
+        longer = said["rival"].call.arguments["recipe"].steps == 5 * said["carried"].call.arguments["recipe"].steps
+        assert longer == (goal.labels["against"] != "IMP")
+    titles = [one.title for one in open_study(text).declared("tables") if "a search pays" in one.title]
+    assert [title.rpartition("against ")[2] for title in titles] == ["IMP on each", "RigL, 5 times on each"]
+
+
 def test_losses_are_compared_on_the_same_networks():
     rows = [goal for goal in open_study("elastic_transfer(seeds=(0,), levels=2)").goals() if "probe" in goal.labels]
     by_arm = {}

@@ -1,6 +1,7 @@
 """What the studies of elastic tickets share: a seed's tickets, how they are carried, and their rivals."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from tombola import Everywhere, Recipe, Seeds, carry, cut_early, defer, draw, find, longer, parse, train
@@ -20,7 +21,9 @@ BEFORE = {
 LONGER = 5.0
 OTHER = 1000
 """Added to a seed for other noise."""
-RIVALS = ("reinit", "random", "random, as run", *BEFORE, "RigL", "RigL, 5 times")
+GROWN = ("RigL", "RigL, 5 times")
+"""Rivals that find their mask in the one training that they have."""
+RIVALS = ("reinit", "random", "random, as run", *BEFORE, *GROWN)
 """All that a ticket can be compared with."""
 
 
@@ -91,6 +94,11 @@ class Bench:
             "random, as run": Shuffle(seed=self.seed, values="masked"),
         }
         return self.trained(defer(carry, ticket=tickets[level], by=moves[name]))
+
+
+def growing(rivals: Sequence[str]) -> tuple[str, ...]:
+    """Those of the rivals that grow their mask in training."""
+    return tuple(name for name in rivals if name in GROWN)
 
 
 def small(full: Recipe, *, rewind: int) -> Recipe:

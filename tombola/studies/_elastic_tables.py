@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from tombola import Curve, Pivot
-from tombola.studies._elastic import KEEP
+from tombola.studies._elastic import KEEP, growing
 
 
 def figures(family: str, nets: Sequence[int]) -> Iterator[Curve]:
@@ -16,7 +16,7 @@ def figures(family: str, nets: Sequence[int]) -> Iterator[Curve]:
         yield Curve(by="source", where=here, baseline={**here, "source": net, "level": 0}, title=title)
 
 
-def tables(level: int, shown: Set[str]) -> Iterator[Pivot]:
+def tables(level: int, shown: Set[str], rivals: Sequence[str]) -> Iterator[Pivot]:
     """What a level has of the figures shown: who came from where, rivals, cost; parts, maps, twins."""
     at, sparse = {"level": level}, f"{KEEP**level:.1%} of the weights"
     nets: Any = {"verdicts": "hide", "columns": "net"}
@@ -25,9 +25,10 @@ def tables(level: int, shown: Set[str]) -> Iterator[Pivot]:
     yield Pivot(lines="rival", where=at, title=f"{sparse}: rivals in the target", **nets)
     priced: Any = {"lines": "source", "where": {**at, "probe": "price"}, "of": "dense_trainings_flops_sparse"}
     yield Pivot(title=f"{sparse}: operations, search included, in dense trainings of the target", **priced, **nets)
-    if "6" in shown:
-        pays: Any = {"lines": "source", "where": {**at, "probe": "break-even"}, "of": "targets_flops_sparse"}
-        yield Pivot(title=f"{sparse}: for so many targets a search pays, against their own", **pays, **nets)
+    for rival in ("IMP", *growing(rivals)) if "6" in shown else ():
+        where = {**at, "probe": "break-even", "against": rival}
+        title = f"{sparse}: for so many targets a search pays, against {rival} on each"
+        yield Pivot(lines="source", where=where, of="targets_flops_sparse", title=title, **nets)
     if "8" in shown:
         twins: Any = {"lines": "source", "where": {**at, "probe": "instability"}, "of": "test_error_barrier_points"}
         title = f"{sparse}, figure 8: instability in points, by what becomes of statistics"

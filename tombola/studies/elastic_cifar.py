@@ -17,7 +17,7 @@ tombola run "elastic_cifar(size=full)" && tombola report "elastic_cifar(size=ful
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
 from tombola import (
@@ -41,7 +41,7 @@ from tombola.probes.break_even import break_even
 from tombola.probes.instability import instability
 from tombola.probes.price import price
 from tombola.studies import _elastic_tables
-from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, small
+from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, growing, small
 from tombola.studies._elastic_claims import (
     of_copies,
     of_kept,
@@ -184,16 +184,17 @@ def goals(
                 for name in controls or CONTROLS[size]:
                     yield row(bench.rival(name, net, own[net], level), **labels, rival=name)
         for level in judged:
-            yield from _transfers(bench, own, trained, level, figures)
+            if "6" in figures:
+                yield from _transfers(bench, own, trained, level, growing(controls or CONTROLS[size]))
             if family == "resnet" and set(STRETCHED[size]) <= set(own):
                 yield from _ablations(bench, own, level, figures)
         if _connects(family, own, figures):
             yield from _connected(bench, own, max(judged))
 
 
-def _transfers(bench: Depths, own: Any, trained: Any, level: int, figures: tuple[str, ...]) -> Iterator[Goal]:
-    """Figure 6: from every depth to every other one, appended, or the first blocks kept."""
-    for source, net in itertools.permutations(own, 2) if "6" in figures else ():
+def _transfers(bench: Depths, own: Any, trained: Any, level: int, grown: Sequence[str]) -> Iterator[Goal]:
+    """Figure 6: from every depth to every other one, appended, or the first blocks kept; and for how many it pays."""
+    for source, net in itertools.permutations(own, 2):
         ticket = bench.moved(own[source][level], net, "append()" if net > source else "keep_first()")
         labels = {"net": net, "source": source, "level": level, "seed": bench.seed}
         end = bench.trained(ticket)
@@ -201,8 +202,11 @@ def _transfers(bench: Depths, own: Any, trained: Any, level: int, figures: tuple
         yield row(bench.trained(bench.equalized(ticket, KEEP**level)), **labels, arm="equal")
         search = tuple(trained[source][:level])
         yield row(defer(price, trained=end, behind=search), **labels, probe="price")
-        given = {"rival": trained[net][level], "rival_behind": tuple(trained[net][:level])}
-        yield row(defer(break_even, carried=end, behind=search, **given), **labels, probe="break-even")
+        rivals: Any = {name: {"rival": bench.rival(name, net, own[net], level)} for name in grown}
+        rivals["IMP"] = {"rival": trained[net][level], "rival_behind": tuple(trained[net][:level])}
+        for name, given in rivals.items():
+            pays = defer(break_even, carried=end, behind=search, **given)
+            yield row(pays, **labels, probe="break-even", against=name)
         yield row(defer(prove, ticket=ticket, parents=(own[source][level],)), **labels, probe="proof")
 
 
@@ -236,13 +240,9 @@ def _ablations(bench: Depths, own: Any, level: int, figures: tuple[str, ...]) ->
         yield row(bench.trained(moved), **labels, net=pair[1], map=text, exactly="as it comes")
         yield row(bench.trained(bench.equalized(moved, density)), **labels, net=pair[1], map=text, exactly="equal")
     for kept in KEPT[bench.size] if "5" in figures else ():
-        moved = bench.moved(deep, pair[0], f"keep(blocks={_blocks(kept)})")
+        moved = bench.moved(deep, pair[0], f"keep(blocks=({', '.join(kept)},))")
         yield row(bench.trained(moved), **labels, net=pair[0], map=kept, exactly="as it comes")
         yield row(bench.trained(bench.equalized(moved, density)), **labels, net=pair[0], map=kept, exactly="equal")
-
-
-def _blocks(digits: str) -> str:
-    return f"({', '.join(digits)},)"
 
 
 def claims(
@@ -280,7 +280,13 @@ def figures(*, size: Size, family: Family, depths: tuple[int, ...]) -> Iterator[
 
 
 def tables(
-    *, size: Size, family: Family, depths: tuple[int, ...], levels: tuple[int, ...], figures: tuple[str, ...]
+    *,
+    size: Size,
+    family: Family,
+    depths: tuple[int, ...],
+    levels: tuple[int, ...],
+    figures: tuple[str, ...],
+    controls: tuple[str, ...],
 ) -> Iterator[Pivot]:
     """By target: who came from where, rivals, and what it cost; then what the figures asked for vary."""
     nets = depths or DEPTHS[family, size]
@@ -289,4 +295,4 @@ def tables(
         shown -= {"3", "4", "5"}
     for level in levels or JUDGED[size]:
         twins = level == max(levels or JUDGED[size])
-        yield from _elastic_tables.tables(level, shown if twins else shown - {"8"})
+        yield from _elastic_tables.tables(level, shown if twins else shown - {"8"}, controls or CONTROLS[size])
