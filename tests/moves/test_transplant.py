@@ -416,3 +416,9 @@ def test_words_have_meanings_of_their_own():
     words += [("fresh", "head"), ("fresh, masked", "head")]
     made = [TICKET | Transplant(to=Elsewhere(), **{field: word}) for word, field in words]  # type: ignore[arg-type]
     assert len({one.digest for one in made}) == len({one.key for one in made}) == len(words)
+
+
+@pytest.mark.parametrize("weights", ["rewound", "init"])
+def test_no_draws_are_fresh_where_nothing_is_drawn(weights: Any):
+    with pytest.raises(Refused, match=f"draw='fresh' draws new values .* weights='{weights}' draws none"):
+        Transplant(to=Digits(), weights=weights, draw="fresh")

@@ -1,5 +1,6 @@
 """What a reader is warned of: dead layers, cells and lines that mix runs, figures and tables that show nothing."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -71,8 +72,22 @@ def test_a_label_that_says_where_a_point_lies_mixes_nothing():
 def test_what_shows_nothing_says_why():
     shown = {"figures": (Curve(x="xx", y="y", by="name"),), "tables": (Pivot(lines="level", columns="name", of="z"),)}
     assert cautions(findings(ladder(), **shown)) == (
-        "The figure of y against xx shows nothing: these rows have no number 'xx'; the nearest is 'x'.",
-        "The table of z shows nothing: these rows have no number 'z'; known: x, y.",
+        "The figure of y against xx shows nothing: none of its 4 rows has the number 'xx'; the nearest is 'x'.",
+        "The table of z shows nothing: none of its 4 rows has the number 'z'; known: x, y.",
+    )
+
+
+def test_what_waits_for_rows_is_counted_and_not_called_wrong():
+    late = Missing(labels={"part": "few", "name": "a", "level": 3}, key="train:0")
+    pivots = (Pivot(lines="level", columns="name", of="z", title="Named"),)
+    pivots += tuple(Pivot(lines="level", columns="name", of=of, where={"part": "few"}) for of in "yz")
+    pivots += (Pivot(lines="comparison", columns="domain", of="lead"),)
+    late = (late, Missing(labels={"comparison": "a against b", "domain": "d"}, key="contrast:0"))
+    curve = Curve(x="x", y="y", where={"part": "few"})
+    found = dataclasses.replace(findings(ladder(), tables=pivots, figures=(curve,)), missing=late)
+    assert cautions(found) == (
+        "The table 'Named' of z shows nothing: none of its 4 rows has the number 'z'; known: x, y.",
+        "4 of 5 figures and tables are empty until their rows are there: run the study on.",
     )
 
 

@@ -96,5 +96,5 @@ def test_what_does_not_occur_is_named_with_what_comes_nearest():
         "reinit, level 1: 2 rows are missing (not run yet)"
     )
     assert why_no_number(rows, "test_acuracy") == (
-        "these rows have no number 'test_acuracy'; the nearest is 'test_accuracy'"
+        "none of its 5 rows has the number 'test_acuracy'; the nearest is 'test_accuracy'"
     )

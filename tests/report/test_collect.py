@@ -113,7 +113,19 @@ def test_what_a_study_says_of_itself_is_taken_over(graph: Graph, store: Store):
     resolve(graph, store)
     claim = Claim("It is more.", tests=(Better(where={"seed": 1}, than={"seed": 0}),))
     told = {"claims": lambda *, levels: [claim] * levels, "figures": lambda: [Curve()], "tables": lambda: [Pivot()]}
-    found = collected(graph, store, study(QUESTION="Do they?", **told))
+    names = {
+        "never": "of no row",
+        "begin": "where it begins",
+        "end": "where it ends",
+        "one": "of two",
+        "two": "the other",
+    }
+    goals = [*graph.goals, row(graph.goals[0].of, comparison="one against two")]
+    found = collected(graph_of(goals), store, study(QUESTION="Do they?", NAMES=names, **told))
+    assert list(found.names) == ["begin", "one", "two"] and found.names["begin"] == "where it begins"
+    shown = render(found)
+    assert "What the names mean: begin; one; two" in shown and "<dt>two</dt><dd>the other</dd>" in shown
+    assert "What the names mean" not in render(collected(graph, store)) and "of no row" not in shown
     assert (found.title, found.question, found.study) == ("Do numbers add up?", "Do they?", "toy.py(levels=4)")
     assert found.command == "tombola run toy.py"
     assert (found.claims, found.figures, found.tables) == ((claim,) * 4, (Curve(),), (Pivot(),))
@@ -216,3 +228,9 @@ def test_a_declaration_that_raises_is_refused(graph: Graph, store: Store):
 
     with pytest.raises(Refused, match=r"toy.py, line \d+ in claims\(\): KeyError: 'gone'"):
         collected(graph, store, study(claims=claims))
+
+
+@pytest.mark.parametrize("names", [["reinit"], {"reinit": 1}, {1: "one"}])
+def test_names_that_are_no_texts_are_refused(graph: Graph, store: Store, names: Any):
+    with pytest.raises(Refused, match="toy.py: NAMES must be texts by name"):
+        collected(graph, store, study(NAMES=names))

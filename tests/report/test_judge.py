@@ -221,7 +221,7 @@ def test_what_is_not_there_is_not_measured_and_says_why(make_plain: Make):
     assert (found.outcome, found.n) == ("not measured", 0)
     assert basis_text(found) == "no row has level 7; the nearest is 1"
     other = Claim("c", tests=(Better(where={"level": 1}, than={"level": 0}, of="test_acuracy"),))
-    assert "no number 'test_acuracy'; the nearest is 'test_accuracy'" in basis_text(
+    assert "has the number 'test_acuracy'; the nearest is 'test_accuracy'" in basis_text(
         only(replace(made, claims=(other,)))
     )
     waiting = (Missing(labels={"name": "ticket", "level": 7, "seed": 0}, key="k", why="the disk was full"),)
@@ -376,7 +376,7 @@ def test_an_error_that_the_rows_do_not_have_is_named():
     rows = measured({"lead": (1.0, 1.1), "lead_error": (0.1, 0.1)}, name="a")
     found = only(findings(rows, Beyond(where={"name": "a"}, of="lead", error="lead_eror")))
     assert found.outcome == "not measured"
-    assert found.reasons == ("these rows have no number 'lead_eror'; the nearest is 'lead_error'",)
+    assert found.reasons == ("none of its 2 rows has the number 'lead_eror'; the nearest is 'lead_error'",)
 
 
 def test_what_the_test_set_leaves_open_contradicts_nothing():
@@ -406,4 +406,4 @@ def test_leads_between_unequal_numbers_of_weights_are_no_evidence():
         assert found.outcome == outcome
     assert found.reasons == ("not at equal density: 0.02 apart (seed 1)",)
     assert only(findings(rows, replace(test, apart=""))).outcome == "confirmed"
-    assert "no number 'apart'" in only(findings(rows, replace(test, apart="apart"))).reasons[0]
+    assert "the number 'apart'" in only(findings(rows, replace(test, apart="apart"))).reasons[0]

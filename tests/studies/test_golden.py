@@ -28,6 +28,7 @@ SMALL = {
     "stability_lenet": "(rounds=2, seeds=(1,))",
     "stability_resnet20": "(rounds=1, seeds=(1,))",
 }
+ARMS = ("name", "arm", "rival", "part", "to", "changed", "stats", "exactly", "moment")
 LEVELS = "(levels=1, seeds=(1,))"
 
 
@@ -37,16 +38,19 @@ def rows_of(text: str, goals: tuple[Goal, ...] = ()) -> dict[str, str]:
     return {" ".join(f"{n}={v}" for n, v in goal.labels.items()): goal.of.key for goal in goals}
 
 
-def digest(text: str) -> str:
+def digest(goals: tuple[Goal, ...]) -> str:
     """Of all rows of a study, and of all calls behind them."""
-    goals = tuple(open_study(text).goals())
     graph = graph_of(goals)
-    return hashlib.sha256(json.dumps([rows_of(text, goals), sorted(graph.calls)]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([rows_of("", goals), sorted(graph.calls)]).encode()).hexdigest()
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_the_keys_of_shipped_studies(name: str):
-    found = {"small": rows_of(name + SMALL.get(name, LEVELS)), "whole": digest(name)}
+    study = open_study(name)
+    goals = tuple(study.goals())
+    found = {"small": rows_of(name + SMALL.get(name, LEVELS)), "whole": digest(goals)}
+    arms = {value for goal in goals for label, value in goal.labels.items() if label in ARMS}
+    assert arms <= study.names.keys(), "what an arm is called has to be explained in _names"
     known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     if os.environ.get("TOMBOLA_GOLDEN") == "write":
         GOLDEN.write_text(json.dumps({**known, name: found}, indent=2, sort_keys=True) + "\n")

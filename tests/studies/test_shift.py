@@ -19,6 +19,7 @@ from tombola.report.judge import judge
 from tombola.report.match import rows_of
 from tombola.studies import _shift, shift_images, shift_reviews
 from tombola.studies._shift import KEEP
+from tombola.studies._shift_plan import pairs_of
 from tombola.study.graph import graph_of
 from tombola.study.module import open_study
 from tombola.tasks.digits import Digits
@@ -149,11 +150,40 @@ def test_claims_are_made_on_rounds_that_are_there():
     assert "R9: MASKS-RESET of dvd is flat at rounds 1 to 5 and falls faster afterwards" in said
 
 
-def test_rounds_without_controls_are_no_mistake():
-    for text in ("shift_images(rounds=3, seeds=(0, 1))", "shift_images(transfer=(2, 5), rounds=5, seeds=(0, 1))"):
-        assert not [
-            goal for goal in open_study(text).goals() if goal.labels.get("figure") in ("controls", "few labels")
-        ]
+@pytest.mark.parametrize(
+    ("text", "rounds"),
+    [
+        ("shift_images(rounds=3, seeds=(0,))", {3}),
+        ("shift_images(transfer=(2, 5), rounds=5, seeds=(0,))", {5}),
+        ("shift_reviews(rounds=9, seeds=(0,))", {4, 8}),
+    ],
+)
+def test_controls_are_made_at_the_last_round_carried_where_the_usual_ones_are_not(text: str, rounds: set[int]):
+    study = open_study(text)
+    made = [goal.labels for goal in study.goals() if goal.labels.get("figure") == "controls"]
+    assert {labels["round"] for labels in made if labels["round"]} == rounds
+    assert {
+        labels["round"] for labels in (goal.labels for goal in study.goals()) if labels.get("figure") == "few labels"
+    }
+
+
+def test_the_table_of_controls_has_what_they_are_held_against():
+    goals = [goal for goal in open_study("shift_images(seeds=(0,), rounds=4)").goals() if "figure" in goal.labels]
+    masks = [goal for goal in goals if goal.labels.get("name") == "MASKS-RESET"]
+    carried, beside = (
+        {goal.of.key for goal in masks if goal.labels["figure"] == figure and goal.labels["round"] == 4}
+        for figure in ("4", "controls")
+    )
+    assert carried == beside and len(carried) == 2
+
+
+def test_a_chain_has_a_round_at_least():
+    with pytest.raises(Refused, match=r"rounds=0\. A chain has one round of pruning or more\."):
+        list(open_study("shift_images(rounds=0)").goals())
+
+
+def test_domains_named_twice_are_one():
+    assert pairs_of(("a", "a"), ("a", "b", "b")) == (("a", "b"),)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +316,10 @@ def test_settings_that_mean_nothing():
         ("shift_reviews(rounds=3, transfer=(4, 5))", "has none of the rounds 1 to 3"),
         ("shift_images(few=(200, 50))", r"few=\(200, 50\): numbers of labels ascend"),
         ("shift_images(few=(0, 50))", "numbers of labels ascend"),
-        ("shift_images(few=(50, 7000))", "few=7,000 asks for more labelled examples than the 6,683"),
+        (
+            "shift_images(few=(50, 7000))",
+            r"^shift_images: few=\(50, 7000\): 'usps' has 6,683 examples to train on\. Name",
+        ),
         ("shift_images(rounds=3, transfer=(4, 5))", "has none of the rounds 1 to 3"),
     ):
         with pytest.raises(Refused, match=message):

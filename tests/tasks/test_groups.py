@@ -144,10 +144,11 @@ def test_one_domain_of_many(write):
         assert set_.__identity__() != whole.__identity__()
 
 
-def test_classes_are_those_of_the_whole_set(write):
-    """A domain in which the highest class is missing still fits a network of all classes."""
+def test_classes_are_those_of_the_whole_set(write, caplog: pytest.LogCaptureFixture):
+    """A domain in which the highest class is missing still fits a network of all classes, and one is told."""
     values = {"train": ["low" if i % 3 < 2 else "high" for i in range(TRAIN)], "test": ["low", "low", "high"] * 4}
     assert task(write("parts", values, TEXT), ", only=('low',)").io.classes == 3
+    assert "(only low): no training example is of class 2, of the classes 0 to 2." in caplog.text
 
 
 def test_groups_that_are_not_there(write):

@@ -6,7 +6,7 @@ from tombola.core.errors import Refused
 from tombola.core.seeds import Seeds, numbers
 from tombola.core.task import Holdout
 from tombola.core.text import parse
-from tombola.tasks.subsets import divided, fewer
+from tombola.tasks.subsets import divided, fewer, warn_of_absent
 
 LABELS = np.array([0] * 40 + [1] * 10 + [2] * 3)[numbers("test").permutation(53)]
 
@@ -116,3 +116,10 @@ def test_keys_from_before_there_were_few_labels_stand():
     """Of tasks as they were when no task had the field, or a group, or another task in it."""
     keys = {"digits": "993757546776f8d5", "digits(crop=1)": "00162906eb05d967", "mnist": "67cc13c4c7eb08c9"}
     assert {text: fingerprint(parse("task", text)) for text in keys} == keys
+
+
+def test_classes_that_no_training_example_has_are_warned_of(caplog: pytest.LogCaptureFixture):
+    warn_of_absent("a set", np.array([0, 2, 1]), 3)
+    assert not caplog.records
+    warn_of_absent("a set", np.array([2, 2]), 4)
+    assert caplog.messages == ["a set: no training example is of classes 0, 1, 3, of the classes 0 to 3."]

@@ -1,5 +1,6 @@
 """The verb `train`: results, seeds, cost."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -151,3 +152,10 @@ def test_batch_norm_statistics_are_those_of_training():
     inputs, _ = IMAGES.batch(0, seeds=Seeds(), size=5, holdout=Holdout(0.1))
     mean = ticket.module().get_submodule("stem")(inputs).mean((0, 2, 3)).detach()
     assert torch.allclose(trained.weights["norm.running_mean"], mean / 10, atol=1e-6)
+
+
+def test_a_line_for_people_names_another_task_than_the_ticket_s():
+    net = a_ticket(MLP, POINTS)
+    own, other = dataclasses.replace(net, task=str(POINTS)), dataclasses.replace(net, task="digits()")
+    here, there = (repr(train(one, POINTS, RECIPE)) for one in (own, other))
+    assert "trained on" not in here and f", trained on {POINTS}, test accuracy" in there

@@ -12,7 +12,7 @@ from tombola.core.text import parse
 from tombola.core.ticket import Ticket
 from tombola.moves.origins import Origins
 from tombola.moves.stretch import Stretch
-from tombola.prune import weak_layers
+from tombola.prune.layers import CUT_OFF, weak_layers
 from tombola.train.flops import flops
 from tombola.words.moves import Carry, PlanMove
 
@@ -29,7 +29,7 @@ def carry(asked: Carry) -> int:
         print_json({"out": asked.out, "key": moved.key, **counts})
     else:
         PLAIN.print(f"{asked.out}: {moved!r}")
-        for warning in weak_layers(moved.mask):
+        for warning in weak_layers(moved.mask, most=CUT_OFF):
             PLAIN.print(f"warning: {warning}")
     return 0
 

@@ -21,7 +21,7 @@ from tombola.core.text import parse
 from tombola.core.ticket import RESTARTS, Ticket
 from tombola.find import cut, further, training
 from tombola.find import find as find_tickets
-from tombola.prune import weak_layers
+from tombola.prune.layers import CUT_OFF, weak_layers
 from tombola.report.card import densities_table, level_line, levels_table, lineage_table
 from tombola.report.live import Live
 from tombola.study.store import Store
@@ -34,8 +34,6 @@ from tombola.words.tickets import Find, Show, Train, Verify
 
 ARCH, TASK, LEVELS = "mlp", "digits", 10
 """What is found where nobody says what, and in how many cuts."""
-HALF = 0.5
-"""A layer most of whose units have no living input is warned of: the network is cut off there."""
 
 
 def find(asked: Find) -> int:
@@ -90,7 +88,7 @@ def find(asked: Find) -> int:
         print_json({"tickets": found, "out": asked.out})
         return 0
     PLAIN.print(levels_table(found))
-    for warning in weak_layers(ticket.mask, most=HALF):
+    for warning in weak_layers(ticket.mask, most=CUT_OFF):
         PLAIN.print(f"warning: level {len(found) - 1}: {warning}")
     PLAIN.print(f"{time.monotonic() - started:.0f} s. Everything is kept in {asked.store}; a second call loads it.")
     if asked.out:

@@ -67,6 +67,14 @@ class Transplant:
     start: Literal["", "beginning", "rewind"] = ""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse what would be ignored."""
+        if self.draw == "fresh" and self.weights not in ("reinit", "signs"):
+            raise Refused(
+                f"transplant: draw='fresh' draws new values for each mask, and weights='{self.weights}' draws none. "
+                "Use weights='reinit' or 'signs', or leave draw out."
+            )
+
     def __call__(self, ticket: Ticket) -> Ticket:
         """A ticket of the same network on the target task."""
         there = self._checked(ticket)

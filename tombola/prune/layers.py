@@ -5,6 +5,8 @@ import logging
 from tombola.core.mask import Mask
 
 log = logging.getLogger(__name__)
+CUT_OFF = 0.5
+"""People are warned of a layer more of whose units than this share have no living input."""
 
 
 def collapsed(mask: Mask, *, before: Mask) -> list[str]:

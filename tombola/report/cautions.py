@@ -88,19 +88,47 @@ def _apart(rows: Sequence[Measured], curve: Curve, same: Sequence[str]) -> list[
 
 
 def _empty(findings: Findings) -> Iterable[str]:
-    for curve in findings.figures:
-        if findings.rows and not drawn(findings, curve).points:
-            lacking = [name for name in (curve.x, curve.y) if not any(_has(row, name) for row in findings.rows)]
-            if curve.table:
-                yield f"The figure of {curve.y} shows nothing: {_no_table(findings.rows, curve)}."
-                continue
-            why = why_no_number(findings.rows, lacking[0]) if lacking else why_none(findings.rows, curve.where)
-            yield f"The figure of {curve.y} against {curve.x} shows nothing: {why}."
-    for pivot in findings.tables:
-        if findings.rows and not lay_out(findings, pivot, ()).lines:
-            lacking = not any(pivot.of in row.numbers for row in findings.rows)
-            why = why_no_number(findings.rows, pivot.of) if lacking else why_none(findings.rows, pivot.where)
-            yield f"The table of {pivot.of} shows nothing: {why}."
+    """Figures and tables without a number; those whose rows are still to come are no more than counted."""
+    figures = [curve for curve in findings.figures if findings.rows and not drawn(findings, curve).points]
+    tables = [pivot for pivot in findings.tables if findings.rows and not lay_out(findings, pivot, ()).lines]
+    shown = [*figures, *tables]
+    waiting = [one for one in shown if _able(findings.missing, one) and not _able(findings.rows, one)]
+    for one in shown:
+        if one not in waiting:
+            why = _no_point(findings.rows, one) if isinstance(one, Curve) else _no_cell(findings.rows, one)
+            yield f"{_spoken(one)} shows nothing: {why}."
+    if waiting:
+        of = len(findings.figures) + len(findings.tables)
+        yield f"{len(waiting)} of {of} figures and tables are empty until their rows are there: run the study on."
+
+
+def _able(rows: Sequence[Measured | Missing], one: Curve | Pivot) -> bool:
+    """Whether a row has all the labels that a figure or a table wants."""
+    wanted = {name for name in ((one.lines, one.columns) if isinstance(one, Pivot) else one.arms) if name}
+    return any(wanted <= row.labels.keys() for row in rows_of(rows, one.where))
+
+
+def _spoken(one: Curve | Pivot) -> str:
+    named = f" '{one.title}'" if one.title else ""
+    if isinstance(one, Pivot):
+        return f"The table{named} of {one.of}"
+    return f"The figure{named} of {one.y}" if one.table else f"The figure{named} of {one.y} against {one.x}"
+
+
+def _no_cell(rows: Sequence[Measured], pivot: Pivot) -> str:
+    """Why a table has no cell."""
+    inside = rows_of(rows, pivot.where)
+    lacking = inside and not any(pivot.of in row.numbers for row in inside)
+    return why_no_number(inside, pivot.of) if lacking else why_none(rows, pivot.where)
+
+
+def _no_point(rows: Sequence[Measured], curve: Curve) -> str:
+    """Why a figure has no point."""
+    if curve.table:
+        return _no_table(rows, curve)
+    inside = rows_of(rows, curve.where)
+    lacking = [name for name in (curve.x, curve.y) if inside and not any(_has(row, name) for row in inside)]
+    return why_no_number(inside, lacking[0]) if lacking else why_none(rows, curve.where)
 
 
 def _no_table(rows: Sequence[Measured], curve: Curve) -> str:

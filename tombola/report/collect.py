@@ -59,6 +59,7 @@ def collect(study: Study, graph: Graph, store: Store, *, command: str, failed: M
         claims=study.declared("claims"),
         figures=study.declared("figures"),
         tables=study.declared("tables"),
+        names=_named(study.names, graph),
         about=_about(graph),
         machine=_joined(_machine(one) for one in provenance),
         provenance={name: _joined(_version(one, name) for one in provenance) for name in VERSIONS},
@@ -180,6 +181,13 @@ def _machine(provenance: Mapping[str, Any]) -> str:
 
 def _joined(texts: Iterable[str]) -> str:
     return "; ".join(sorted({text for text in texts if text}))
+
+
+def _named(names: Mapping[str, str], graph: Graph) -> dict[str, str]:
+    """What a study says of the names that its rows have, in its order; also of two that are held against each other."""
+    values = {str(value) for goal in graph.goals for value in goal.labels.values()}
+    there = {name for value in values for name in (value, *value.split(" against "))}
+    return {name: text for name, text in names.items() if name in there}
 
 
 def _about(graph: Graph) -> dict[str, str]:

@@ -145,6 +145,7 @@ class Findings:
         steps: Every step behind the rows, by key.
         figures: What the study declares; sensible ones are chosen where it declares none.
         tables: Likewise.
+        names: What the values of labels stand for, in words, value -> text.
         about: What the study has in common, name -> text: arch, task, recipe.
         machine: Where it ran, in words.
         provenance: Versions, commit and the like, name -> text.
@@ -165,6 +166,7 @@ class Findings:
     claims: tuple[Claim, ...] = ()
     figures: tuple[Curve, ...] = ()
     tables: tuple[Pivot, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
     about: Mapping[str, str] = field(default_factory=dict, hash=False)
     machine: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -174,7 +176,7 @@ class Findings:
         for key, step in self.steps.items():
             if key != step.key:
                 raise ValueError(f"steps: {key!r} holds the step {step.key!r}. A step stands under its own key.")
-        _freeze(self, "steps", "about", "provenance")
+        _freeze(self, "steps", "names", "about", "provenance")
 
     def to_json(self) -> str:
         """These findings as JSON text, with their format named; `from_json` gives back equal ones."""

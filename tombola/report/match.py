@@ -99,9 +99,9 @@ def why_none(rows: Sequence[Measured | Missing], where: Where) -> str:
 
 def why_no_number(rows: Sequence[Measured], name: str) -> str:
     """Why rows have no number of this name."""
-    return (
-        f"these rows have no number {name!r}{_near(name, list(dict.fromkeys(n for row in rows for n in row.numbers)))}"
-    )
+    known = list(dict.fromkeys(number for row in rows for number in row.numbers))
+    which = "its only row has no" if len(rows) == 1 else f"none of its {len(rows):,} rows has the"
+    return f"{which} number {name!r}{_near(name, known)}"
 
 
 def _rows(count: int) -> str:
@@ -116,7 +116,7 @@ def _near_value(value: Label, known: list[Label]) -> str:
 
 
 def _near(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
         return f"; the nearest is {near[0]!r}"
     return f"; known: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}" if known else ""

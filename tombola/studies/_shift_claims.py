@@ -175,9 +175,9 @@ def of_others(sources: Sequence[str]) -> Iterator[Claim]:
 
 
 def changes() -> Claim:
-    """R12: on most transfers there is a round from which on first values matter; which one, the table shows."""
+    """R12: on most transfers there is a round at which first values matter; which one is the first, the table shows."""
     test = Beyond(where={"probe": "transition", "what": "transfer"}, of="found", value=0.5, by=("pair",))
-    return Claim("R12: on most transfers there is a round from which on values matter", tests=(test,), family="R12")
+    return Claim("R12: on most transfers there is a round at which first values matter", tests=(test,), family="R12")
 
 
 def nearest(domains: Sequence[str], close: Sequence[str], far: Sequence[str]) -> Iterator[Claim]:

@@ -1,6 +1,7 @@
 """What a study of distribution shift is asked for: domains, transfers, rounds and parts."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from tombola import Refused
@@ -10,7 +11,7 @@ from tombola.studies._words import known
 Pair = tuple[str, str]
 PARTS = ("controls", "few", "outcomes", "masks", "shift", "borrowed")
 CONTROLLED = (4, 8, 12)
-"""The rounds at which controls are made."""
+"""The rounds at which controls are made, or else the last one at which masks are carried."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Plan:
     @property
     def some(self) -> tuple[int, ...]:
         """The rounds at which controls are made and outcomes measured."""
-        return tuple(number for number in CONTROLLED if number in self.carried)
+        return tuple(number for number in CONTROLLED if number in self.carried) or self.carried[-1:]
 
     def has(self, part: str) -> bool:
         """Whether a part is asked for."""
@@ -65,7 +66,8 @@ def related_leads(pairs: Sequence[Pair], carried: Sequence[int]) -> tuple[str, .
 
 def pairs_of(sources: Sequence[str], targets: Sequence[str]) -> tuple[Pair, ...]:
     """Every source with every other domain as its target."""
-    return tuple((source, target) for source in sources for target in targets if target != source)
+    each = itertools.product(dict.fromkeys(sources), dict.fromkeys(targets))
+    return tuple((source, target) for source, target in each if target != source)
 
 
 def sources_of(pairs: Sequence[Pair]) -> tuple[str, ...]:
@@ -98,6 +100,8 @@ def checked(transfer: Sequence[int], length: int, parts: Sequence[str], few: Seq
         Refused: If there are none, no part has such a name, or numbers of labels are none.
     """
     known("parts", parts, PARTS)
+    if length < 1:
+        raise Refused(f"rounds={length}. A chain has one round of pruning or more.")
     if "few" in parts and (not few or min(few) < 1 or list(few) != sorted(set(few))):
         raise Refused(f"few={tuple(few)}: numbers of labels ascend, and there is one at least. Or leave out this part.")
     found = tuple(sorted({number for number in transfer if 1 <= number <= length}))

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tombola import Goal, defer, row
+from tombola import Goal, Refused, defer, row
 from tombola.probes.contrast import SPANS, Spans, contrast
 from tombola.probes.correlation import correlation
 from tombola.probes.disagreement import disagreement
@@ -96,13 +96,15 @@ def transfers(bench: Bench, pairs: Sequence[Pair], rounds: Sequence[int]) -> Ite
 
 def controls(bench: Bench, pairs: Sequence[Pair], rounds: Sequence[int]) -> Iterator[Goal]:
     """What a carried mask must beat, and other ways of carrying it, each held against it over all targets."""
-    for name in bench.controls():
+    for name in ("MASKS-RESET", *bench.controls()):
         able = [number for number in rounds if name != "small dense" or bench.narrow(number) is not None]
         labels = {"name": name, "figure": "controls", "seed": bench.seed}
         for source, target in _once(pairs) if name in AT_TARGET else pairs:
             where = {"target": target} if name in AT_TARGET else {"target": target, "source": source}
             for number in able:
                 yield row(bench.end(name, source, target, number), round=number, **labels, **where)
+        if name == "MASKS-RESET":
+            continue  # Beside its controls in one table, and held against nothing.
         ours, other = ("aligned", "not aligned") if name == "aligned" else ("MASKS-RESET", name)
         for source, own in _by_source(pairs).items() if able else ():
             held = _held(bench, ours, other, own, able, one_by_one(able))
@@ -111,9 +113,14 @@ def controls(bench: Bench, pairs: Sequence[Pair], rounds: Sequence[int]) -> Iter
 
 def few_labels(bench: Bench, pairs: Sequence[Pair], numbers: Sequence[int], rounds: Sequence[int]) -> Iterator[Goal]:
     """Masks carried to targets of few labels, against the dense network and shuffled masks there."""
-    for few in numbers if rounds else ():
-        for _, target in _once(pairs):
-            bench.task(target, few).train_size(bench.recipe.holdout)  # Refused now where there are not as many.
+    for _, target in _once(pairs):
+        have = bench.task(target).train_size(bench.recipe.holdout)
+        if max(numbers) > have:  # Refused now, before anything runs.
+            raise Refused(
+                f"few={tuple(numbers)}: '{target}' has {have:,} examples to train on. Name numbers up to that, or "
+                "leave the part 'few' out."
+            )
+    for few in numbers:
         labels = {"figure": "few labels", "labels": few, "seed": bench.seed}
         for name in ("FULL-MODEL", "MASKS-RESET", "shuffled"):
             for source, target in pairs if name == "MASKS-RESET" else _once(pairs):

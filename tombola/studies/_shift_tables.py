@@ -36,7 +36,7 @@ def curves(plan: Plan, own: str, carried: str) -> Iterator[Curve]:
     for source, target in plan.pairs:
         pair, dense = f"{source} to {target}", {"figure": "dense", "domain": target}
         yield Curve(where={"figure": "4", "pair": pair}, baseline=dense, title=f"{carried}: {pair}")
-    for target in dict.fromkeys(target for _, target in plan.controlled) if plan.has("few") and plan.some else ():
+    for target in dict.fromkeys(target for _, target in plan.controlled) if plan.has("few") else ():
         where, dense = {"figure": "few labels", "target": target}, {"figure": "dense", "domain": target}
         given: Any = {"x": "labels", "over": ("seed", "source"), "baseline_name": "dense network, all labels"}
         yield Curve(where=where, baseline=dense, title=f"Few labels of {target}, round {plan.some[0]}", **given)
@@ -61,7 +61,7 @@ def changes() -> Iterator[Pivot]:
     beside = {"beside": ("round_low", "round_high", "gap_early_points", "gap_late_points"), "verdicts": "hide"}
     for what, line in (("chain", "domain"), ("transfer", "pair")):
         where = {"probe": "transition", "what": what}
-        title = f"The round from which on first values matter: {'own tickets' if what == 'chain' else 'carried masks'}"
+        title = f"The first round at which first values matter: {'own tickets' if what == 'chain' else 'carried masks'}"
         yield Pivot(of="transition_round", lines=line, columns="", where=where, over=(), title=title, **beside)  # type: ignore[arg-type]
 
 

@@ -40,7 +40,7 @@ from tombola.moves.stretch import Stretch
 from tombola.probes.break_even import break_even
 from tombola.probes.instability import instability
 from tombola.probes.price import price
-from tombola.studies import _elastic_tables
+from tombola.studies import _elastic_tables, _names
 from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, growing, small
 from tombola.studies._elastic_claims import (
     of_copies,
@@ -56,6 +56,7 @@ from tombola.tasks.cifar import Cifar10
 from tombola.train.recipes import ElasticResNet, ElasticVgg
 
 QUESTION = "Does a ticket found on one depth win on the other depths of its family?"
+NAMES = _names.ELASTIC
 Family = Literal["resnet", "vgg"]
 DEPTHS = {
     ("resnet", "full"): (14, 20, 32, 44, 56),

@@ -33,6 +33,7 @@ from tombola import (
 from tombola.archs.mlp import Mlp
 from tombola.archs.vgg import Vgg
 from tombola.moves.stretch import Squeeze, Stretch
+from tombola.studies import _names
 from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, small
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
@@ -40,12 +41,13 @@ from tombola.tasks.mnist import Mnist
 from tombola.train.recipes import ElasticMlp, ElasticVgg
 
 QUESTION = "Does a ticket survive when hidden linear layers are repeated or dropped?"
+NAMES = _names.ELASTIC
 Half = Literal["mlp", "vgg"]
 LEVELS = 10
 """89.26 % of the weights are gone."""
 MOST_LOST = 0.0021
 """The paper: no transfer loses 0.21 points or more to the target's own ticket."""
-NAMES = {"mlp": ("MLP-2", "MLP-3", "MLP-4"), "vgg": ("VGG-13-2", "VGG-13-3", "VGG-13-5")}
+NETS = {"mlp": ("MLP-2", "MLP-3", "MLP-4"), "vgg": ("VGG-13-2", "VGG-13-3", "VGG-13-5")}
 TABLE = {
     "mlp": ((98.06, 97.95, 97.99), (97.91, 97.83, 97.83), (97.88, 97.91, 98.03)),
     "vgg": ((93.50, 93.61, 93.38), (93.50, 93.62, 93.59), (93.44, 93.59, 93.38)),
@@ -89,7 +91,7 @@ class Layers(Bench):
 
     def carried(self, ticket: Any, source: str, target: str, **options: Any) -> Any:
         """A ticket of one network in another one."""
-        names = NAMES[self.half]
+        names = NETS[self.half]
         move = Stretch if names.index(target) > names.index(source) else Squeeze
         return defer(carry, ticket=ticket, by=move(to=self.arch(target), **options))
 
@@ -114,7 +116,7 @@ def goals(
     density = KEEP**levels
     for seed in seeds:
         bench = Layers(size, seed, half)
-        own = {name: bench.tickets(name, levels) for name in NAMES[half]}
+        own = {name: bench.tickets(name, levels) for name in NETS[half]}
         for net, tickets in own.items():
             labels = {"net": net, "layers": _layers(net), "seed": seed}
             yield row(bench.trained(tickets[0]), **labels, source="", arm="dense")
@@ -136,7 +138,7 @@ def goals(
 
 def claims(*, half: Half, size: Size, levels: int, arms: tuple[str, ...], controls: tuple[str, ...]) -> Iterator[Claim]:
     """The table's numbers, what the paper says of them, and what its controls should be."""
-    names = NAMES[half]
+    names = NETS[half]
     for i, source in enumerate(names):
         for j, net in enumerate(names):
             arm = "ticket" if i == j or half == "vgg" else "as run"

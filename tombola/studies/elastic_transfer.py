@@ -18,6 +18,7 @@ from tombola import Agrees, Better, Claim, Goal, Pivot, Published, Recipe, carry
 from tombola.archs.resnet import ResNet
 from tombola.moves.stretch import Stretch
 from tombola.probes.lost import lost
+from tombola.studies import _names
 from tombola.studies._elastic import Bench, Size, small
 from tombola.tasks.cifar import Cifar10
 from tombola.tasks.mnist import FashionMnist
@@ -25,6 +26,7 @@ from tombola.tasks.svhn import Svhn
 from tombola.train.recipes import ElasticResNet
 
 QUESTION = "Do the losses of carrying a ticket to another depth and to other data add up?"
+NAMES = _names.ELASTIC
 Other = Literal["fashion_mnist", "svhn"]
 NETS = (20, 32)
 LEVELS = 10

@@ -29,12 +29,14 @@ from tombola import (
 )
 from tombola.archs.mlp import Mlp
 from tombola.moves.controls import Reinit, Shuffle
+from tombola.studies import _names
 from tombola.tasks.mnist import Mnist
 from tombola.train.recipes import LeNet
 
 QUESTION = (
     "Do tickets of LeNet-300-100 on MNIST beat their reinit, and by how much, at 3.5 % and 0.92 % of the weights?"
 )
+NAMES = _names.TICKETS
 SOURCE = "Maene et al. 2021, LeNet, read off a plot"
 READING = 0.002
 """How exactly the published plot can be read: 0.2 points."""

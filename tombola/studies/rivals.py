@@ -39,6 +39,7 @@ from tombola.archs.resnet import ResNet
 from tombola.moves.controls import Reinit, Shuffle
 from tombola.probes.connectivity import connectivity
 from tombola.probes.price import price
+from tombola.studies import _names
 from tombola.studies._rivals import RIVALS, TEN, On, Rival, rungs
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
@@ -47,6 +48,7 @@ from tombola.train.optimizers import Sgd
 from tombola.train.schedules import Constant, Cosine
 
 QUESTION = "Which way of making a network sparse leaves it the most accurate at equal density, and at what price?"
+NAMES = _names.RIVALS
 DENSITIES = {"mnist": (0.5, 0.2, 0.1, 0.05, 0.02), "cifar10": (0.5, 0.2, 0.1)}
 TRIED_AT, TRIED_WITH = 0.1, (100, 101)
 """The density and the seeds of the tries: none of the study's own seeds."""

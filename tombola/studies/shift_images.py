@@ -25,7 +25,7 @@ from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
 from tombola.probes.corruption_error import corruption_error
 from tombola.probes.detection import detection
-from tombola.studies import _shift, _shift_claims, _shift_rows, _shift_tables
+from tombola.studies import _names, _shift, _shift_claims, _shift_rows, _shift_tables
 from tombola.studies._shift_plan import Plan, check_own, checked, pairs_of, sources_of
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10, Cifar100Subset
@@ -39,6 +39,7 @@ from tombola.train.optimizers import Adam, Sgd
 from tombola.train.schedules import Cosine
 
 QUESTION = "Does a ticket found on one kind of picture win on another?"
+NAMES = _names.SHIFT
 On = Literal["digits", "garments", "objects", "weather", "turned", "priors", "own"]
 COMMON, RARE = (0.19,) * 5, (0.01,) * 5
 """Shares of classes, of which each is nineteen times as common as each other one."""
@@ -266,7 +267,7 @@ def tables(*, seeds: tuple[int, ...], **settings: Any) -> Iterator[Pivot]:
         title = "balanced accuracy, in the own domain and without training in another"
         where: Any = {"where": {"probe": "outcomes"}, "over": ("seed", "source", "target"), **_shift_tables.SHOWN}
         yield Pivot(of="balanced_accuracy", lines="round", columns="kind", title=title, **where)
-    if plan.has("outcomes") and plan.some and on != "weather":
+    if plan.has("outcomes") and on != "weather":
         title = "Mean corruption error (1: as the dense network)"
         where = {"where": {"probe": "corruption error"}, "over": ("seed",), **_shift_tables.SHOWN}
         yield Pivot(of="mce", lines="round", columns="domain", title=title, **where)

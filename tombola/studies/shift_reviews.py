@@ -21,13 +21,14 @@ from tombola import Claim, Curve, Goal, Pivot, Recipe, Refused, defer, row
 from tombola.archs.textcnn import TextCnn
 from tombola.probes.detection import detection
 from tombola.probes.tokens_left import tokens_left
-from tombola.studies import _shift, _shift_claims, _shift_rows, _shift_tables
+from tombola.studies import _names, _shift, _shift_claims, _shift_rows, _shift_tables
 from tombola.studies._shift_plan import Pair, Plan, check_own, checked, pairs_of
 from tombola.studies._words import known
 from tombola.tasks.reviews import AmazonReviews, OwnTexts, Reviews
 from tombola.train.recipes import ReviewsCnn
 
 QUESTION = "Does a ticket found on reviews of one kind of product win on reviews of another?"
+NAMES = _names.SHIFT
 On = Literal["fdu", "amazon", "own"]
 Net = Literal["small", "paper"]
 DOMAINS = {
@@ -135,14 +136,15 @@ def goals(
     parts: tuple[str, ...] = ("controls", "few", "outcomes", "masks", "shift"),
     controlled: tuple[str, ...] = (),
     few: tuple[int, ...] = (50, 200, 1000),
+    vocabulary: int = 8000,
 ) -> Iterator[Goal]:
     """Every domain's chains, masks carried from each source to each target, and the parts that are asked for.
 
     Controls and few labels are of the sources in `controlled`, the first one unless told; `few` are numbers of labels
-    in the target.
+    in the target; small collections make a smaller `vocabulary`.
     """
     corpus, plan = _plan(on, id, group, sources, targets, rounds, transfer, parts, controlled, few)
-    benches = [Reviewed(seed, rounds, plan.domains[0], corpus, net) for seed in seeds]
+    benches = [Reviewed(seed, rounds, plan.domains[0], corpus, net, vocabulary) for seed in seeds]
     yield from _shift_rows.whole(benches, plan)
     for bench in benches:
         if plan.has("outcomes"):
@@ -150,9 +152,9 @@ def goals(
         if plan.has("masks"):
             yield from _left(bench, plan)
     if plan.has("shift"):
-        for vocabulary in VOCABULARIES if on != "own" else VOCABULARIES[-1:]:
-            bench = dataclasses.replace(benches[0], vocabulary=vocabulary)
-            yield from _shift_rows.apart(bench, plan.domains, vocabulary=vocabulary)
+        for size in VOCABULARIES if on != "own" else (vocabulary,):
+            bench = dataclasses.replace(benches[0], vocabulary=size)
+            yield from _shift_rows.apart(bench, plan.domains, vocabulary=size)
         yield from _shift_rows.seen_apart(benches[0], plan.pairs)
         yield from _shift_rows.related(benches, plan.pairs, plan.carried, DISTANCES)
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published, Recipe
 from tombola.archs.conv import Conv
-from tombola.studies import _stability, _stability_extras, _stability_tables
+from tombola.studies import _names, _stability, _stability_extras, _stability_tables
 from tombola.studies._stability import KEEP, Bench
 from tombola.studies._stability_claims import against_reinit, basins, repelled
 from tombola.studies._stability_extras import EXTRAS
@@ -27,6 +27,7 @@ from tombola.train.recipes import Conv4, Conv4Unstable
 from tombola.train.schedules import StepDecay
 
 QUESTION = "Is it the training method that takes tickets away, and gives them back?"
+NAMES = _names.STABILITY
 Size = Literal["full", "small"]
 REGIMES: dict[str, Recipe] = {
     "usual": Conv4(evaluate="75ep"),

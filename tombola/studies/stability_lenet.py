@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published
 from tombola.archs.mlp import Mlp
-from tombola.studies import _stability, _stability_extras
+from tombola.studies import _names, _stability, _stability_extras
 from tombola.studies._stability import ARMS, ARMS_PROBED, KEEP, Bench
 from tombola.studies._stability_claims import against_reinit
 from tombola.studies._stability_extras import EXTRAS
@@ -26,6 +26,7 @@ from tombola.tasks.mnist import Mnist
 from tombola.train.recipes import LeNet, Quickstart
 
 QUESTION = "Does a ticket win because it trains to where the network was that it was cut from?"
+NAMES = _names.STABILITY
 Size = Literal["full", "small"]
 SOURCE = "Maene et al. 2021, LeNet, read off a plot"
 READING = 0.002

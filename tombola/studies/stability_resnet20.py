@@ -21,7 +21,7 @@ from typing import Any, Literal, cast
 
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published, Recipe, Refused
 from tombola.archs.resnet import ResNet
-from tombola.studies import _stability, _stability_extras, _stability_tables
+from tombola.studies import _names, _stability, _stability_extras, _stability_tables
 from tombola.studies._stability import KEEP, Bench
 from tombola.studies._stability_claims import (
     POINTS,
@@ -40,6 +40,7 @@ from tombola.train.recipes import ResNet20
 from tombola.train.schedules import StepDecay
 
 QUESTION = "Does stable training find tickets at initialisation, and is it the noise that decides?"
+NAMES = {**_names.STABILITY, **_names.REGIMES}
 Size = Literal["full", "small"]
 Affine = Literal["no", "yes"]
 WORDS = ("warm-up", "undecayed", "short", "slow", "still", "fixed", "accumulated")

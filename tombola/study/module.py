@@ -31,7 +31,8 @@ class Study:
     """A module with `goals(**settings)`, and the settings that it is to have.
 
     The module may also have `claims`, `figures` and `tables`, functions of the same settings that say what the report
-    is to show, and `QUESTION`. The first line of its docstring is its title.
+    is to show, `QUESTION`, and `NAMES`, which says in words what the values of labels stand for. The first line of its
+    docstring is its title.
     """
 
     module: types.ModuleType
@@ -60,6 +61,19 @@ class Study:
     def title(self) -> str:
         """The first line of the module's docstring; its name if it has none."""
         return (inspect.getdoc(self.module) or self.name).splitlines()[0]
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What the values of labels stand for, in words; empty if the study does not say.
+
+        Raises:
+            Refused: If `NAMES` is no mapping of texts.
+        """
+        found: Any = getattr(self.module, "NAMES", {})
+        texts: list[Any] = [*found, *found.values()] if isinstance(found, Mapping) else [found]
+        if not all(isinstance(one, str) for one in texts):
+            raise Refused(f'{self.place}: NAMES must be texts by name, as in NAMES = {{"reinit": "on new values"}}.')
+        return cast("Mapping[str, str]", found)
 
     def goals(self) -> list[Goal]:
         """What the study wants; a deferred call without labels counts as a row without any.
@@ -189,6 +203,10 @@ class _explained:
         lines = [frame for frame in traceback.extract_tb(trace) if frame.filename == self.file]
         inside = f" in {self.what}{'()' * self.what.isidentifier()}" if self.what else ""
         where = ", ".join(f"line {frame.lineno}" for frame in lines[-3:])
+        shipped = not self.place.endswith(".py")
+        if isinstance(error, Refused) and shipped:  # It speaks of the settings: of its lines the reader knows nothing.
+            said = str(error)
+            raise Refused(said if said.startswith(f"{self.place}:") else f"{self.place}: {said}") from error
         said = str(error) if isinstance(error, Refused | Failed | Damaged) else f"{type(error).__name__}: {error}"
         if where or not isinstance(error, Refused):
             raise Refused(f"{self.place}{', ' * bool(where)}{where}{inside}: {said}") from error

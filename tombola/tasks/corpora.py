@@ -15,6 +15,7 @@ import numpy as np
 from tombola.core.errors import Damaged, Refused, unknown
 from tombola.tasks.arrays import Labels
 from tombola.tasks.sources import Source
+from tombola.tasks.subsets import warn_of_absent
 
 
 class Texts(NamedTuple):
@@ -133,6 +134,8 @@ def read(library: Library, domains: tuple[str, ...]) -> Corpus:
                     f"{source.name}: domain '{domain}' has no {what} text left, after empty and repeated ones were "
                     "taken out. Use another domain, or join it to one: domain='a+b'."
                 )
+    for domain in domains:
+        warn_of_absent(f"{source.name}, '{domain}'", of_domains(corpus.train, (domain,)).labels, corpus.classes)
     return corpus
 
 

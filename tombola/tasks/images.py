@@ -26,7 +26,7 @@ from tombola.tasks.classified import Classified
 from tombola.tasks.epochs import Way
 from tombola.tasks.prepared import Constants, Look, batches, prepared
 from tombola.tasks.sources import Source, Sourced
-from tombola.tasks.subsets import divided, fewer, held_out
+from tombola.tasks.subsets import check_few, divided, fewer, held_out, warn_of_absent
 
 WHOLE = Holdout()
 IMAGENET: dict[int, Constants] = {1: ((0.459,), (0.226,)), 3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
@@ -64,11 +64,7 @@ class Pictures(Classified, abc.ABC):
         """The number of training examples that are not held out, or the few that are used of them."""
         left = self.examples() - held_out(self.examples(), holdout)
         few = self.look().few
-        if few > left:
-            raise Refused(
-                f"{self}: few={few:,} asks for more labelled examples than the {left:,} there are to train on. Ask for "
-                "at most as many, or few=0 for all."
-            )
+        check_few(self, few, left)
         return few or left
 
     def batch(
@@ -206,6 +202,8 @@ def facts(source: Source) -> Facts:
         raise Refused(
             f"{source.name}: pictures are {width} x {height}, not square. Give a size: their middle is taken."
         )
+    only = f" (only {', '.join(source.only)})" if source.only else ""
+    warn_of_absent(f"{source.name}{only}", arrays.train_labels, arrays.classes)
     return Facts(digest, sizes, arrays.classes, height, statistics(arrays.train_images))
 
 

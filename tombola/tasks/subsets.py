@@ -1,12 +1,15 @@
 """Which training examples are held out for validation, and which few are used of the others."""
 
 import functools
+import logging
 
 import numpy as np
 
 from tombola.core.errors import Refused
 from tombola.core.seeds import numbers
 from tombola.core.task import Holdout
+
+log = logging.getLogger(__name__)
 
 
 def held_out(total: int, holdout: Holdout) -> int:
@@ -55,6 +58,27 @@ def divided_by_class(labels: np.ndarray, holdout: Holdout) -> tuple[np.ndarray, 
     if not len(left):
         raise Refused(f"holdout fraction {holdout.fraction} leaves nothing of {len(labels):,} examples to train on.")
     return left, out
+
+
+def check_few(task: object, few: int, left: int) -> None:
+    """Refuse a number of labelled examples that a task has not.
+
+    Raises:
+        Refused: If `few` is above the `left` examples that are not held out.
+    """
+    if few > left:
+        raise Refused(
+            f"{task}: few={few:,} asks for more labelled examples than the {left:,} there are to train on. Ask for at "
+            "most as many, or few=0 for all."
+        )
+
+
+def warn_of_absent(name: str, labels: np.ndarray, classes: int) -> None:
+    """Warn of classes that no training example has: a network cannot learn them, and an accuracy hides that."""
+    absent = sorted(set(range(classes)).difference(np.unique(labels).tolist()))
+    if absent:
+        which = f"class {absent[0]}" if len(absent) == 1 else f"classes {', '.join(map(str, absent))}"
+        log.warning("%s: no training example is of %s, of the classes 0 to %d.", name, which, classes - 1)
 
 
 def fewer(chosen: np.ndarray, labels: np.ndarray, number: int, *names: str | int) -> np.ndarray:

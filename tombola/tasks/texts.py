@@ -27,7 +27,7 @@ from tombola.tasks.corpora import Library, Texts
 from tombola.tasks.decoded import Recorded
 from tombola.tasks.encoded import Asked, Encoded, Prepared, prepared
 from tombola.tasks.sources import Source, Sourced
-from tombola.tasks.subsets import divided_by_class, fewer
+from tombola.tasks.subsets import check_few, divided_by_class, fewer
 from tombola.tasks.vocabulary import Case, Options
 
 WHOLE = Holdout()
@@ -171,6 +171,7 @@ class TextTask(Classified, Sourced):
             return np.arange(len(part.labels))
         train, held = divided(self, holdout)
         if split == "train":
+            check_few(self, self.few, len(train))
             return fewer(train, part.labels, self.few, "few", holdout.seed) if self.few else train
         if not len(held):
             raise Refused(

@@ -7,6 +7,7 @@ means the same in each (Desai et al. 2019, section 3). Token 0 pads, token 1 is 
 import functools
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -71,9 +72,10 @@ def learned(texts: Sequence[str], options: Options, *, tested: Iterable[str] = (
             minloglevel=2,
         )
     except RuntimeError as error:
+        most = re.search(r"<= (\d+)", str(error))  # As many as these texts would make, where it says so.
+        smaller = f"vocabulary={most[1]} or less" if most else f"a smaller one ({_line(error)})"
         raise Refused(
-            f"{len(texts):,} texts do not make a vocabulary of {options.size:,} subwords ({_line(error)}). Use a "
-            "smaller one, such as vocabulary=2000, or more texts."
+            f"{len(texts):,} texts do not make a vocabulary of {options.size:,} subwords. Use {smaller}, or more texts."
         ) from error
     return model.getvalue()
 

@@ -103,7 +103,8 @@ class Trained(Artifact):
     def __repr__(self) -> str:
         """A line for people."""
         by = "" if self.rewired is None else f", {self.recipe.rewire} to density {self.mask.density:.4g}"
-        return f"Trained({self.ticket!r}{by}, test accuracy {self.test_accuracy:.4f}, {self.cost.steps:,} steps)"
+        where = "" if str(self.task) == self.ticket.task else f", trained on {self.task}"
+        return f"Trained({self.ticket!r}{by}{where}, test accuracy {self.test_accuracy:.4f}, {self.cost.steps:,} steps)"
 
     def numbers(self) -> dict[str, float]:
         """Scores, what its ticket keeps, and what the training took."""
