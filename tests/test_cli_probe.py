@@ -84,9 +84,11 @@ def test_data_and_recipe_are_those_of_the_network_or_named(command: Run, network
         (("barrier", "one.trained"), "there is no file for 'b'"),
         (("barrier", "one.trained", "first.ticket"), "no file for 'b'. first.ticket is none: train it (tombola train"),
         (("barrier", "one.trained", "two.trained", "first.ticket"), "first.ticket is left over"),
-        (("overlap", "one.trained", "two.trained", "--task", "mnist"), "overlap takes no task"),
+        (("overlap", "one.trained", "two.trained", "--task", "mnist"), "overlap takes no --task. Leave it out."),
+        (("shift", "--task", "mnist"), 'shift takes no --task. Write "shift(a=..., b=...)".'),
+        (("outcomes(task=digits)", "one.trained"), "outcomes: the task has an option of its own: --task TEXT"),
         (("barrier(points=2)", "one.trained", "two.trained"), "2 points. Its ends and one between them are 3"),
-        (("detection", "one.trained"), "missing a required argument: 'outside'"),
+        (("detection", "one.trained"), 'detection needs outside: write "detection(outside=...)"'),
     ],
 )
 def test_what_does_not_fit_is_said(command: Run, words: tuple[str, ...], message: str):

@@ -61,6 +61,7 @@ def test_what_people_write(kind: str, text: str, shown: str):
          "'seeds(**{'seed': 1})' has a '**'. Write name(field=value, ...), e.g. \"resnet(depth=32)\"."),
         ("seeds", "seeds(seed=1, data=2, seed=3)", "'seeds(seed=1, data=2, seed=3)' gives a field twice."),
         ("seeds", "3", "'3' does not name a plug-in. Write name or name(field=value, ...), e.g. \"resnet(depth=32)\"."),
+        ("task", "rotated(degrees=abc)", "'abc' in 'rotated(degrees=abc)' stands where a number belongs."),
         ("seeds", "seeds(seed=a.b)", "'a.b' in 'seeds(seed=a.b)' is neither a plain value nor a plug-in."),
         ("seeds", "seeds(seed=1.5)", "seeds: field 'seed' is 1.5 (float). It must be of type int."),
         ("machine", "machine(checkpoint=1e999)", "machine: field 'checkpoint' is inf. It must be a finite number."),

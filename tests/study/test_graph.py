@@ -140,11 +140,16 @@ def test_two_rows_of_the_same_labels_are_refused():
 
 
 def test_labels_that_only_look_alike_are_two():
-    """And the same result under the same labels twice is one row said twice."""
     calls = [defer(add, float(n)) for n in range(4)]
     values: list[Any] = [1, 1.0, True, "1"]
     assert len(graph_of(row(call, seed=value) for call, value in zip(calls, values, strict=True)).goals) == 4
-    graph_of([row(calls[0], seed=0), row(calls[0], seed=0), row(calls[0], seed=1)])
+
+
+def test_the_same_row_said_twice_is_one():
+    """It would count as two seeds; the same result under other labels is another row."""
+    call = defer(add, 1.0)
+    graph = graph_of([row(call, seed=0), row(call, seed=0), row(call, seed=1)])
+    assert [dict(goal.labels) for goal in graph.goals] == [{"seed": 0}, {"seed": 1}]
 
 
 class Colliding(Deferred):

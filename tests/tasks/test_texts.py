@@ -252,7 +252,7 @@ def test_too_large_a_vocabulary(folder: Path):
         ({"test": "train"}, "train and test are both 'train'"),
         ({"group": ""}, "domain 'books' of a set without domains. Name their column"),
         ({"text": "body"}, "no column of texts.* called 'body'"),
-        ({"label": "text"}, "column 'text' holds .* no whole number"),
+        ({"label": "text"}, "column 'text' holds [0-9]+ different texts in 160 rows.* no classes. Name the column of"),
         ({"few": 1000}, r"few=1,000 asks for more labelled examples than the 60 .*few=0 for all"),
         ({"train": "dev"}, "no split of texts.* called 'dev'"),
     ],
@@ -379,3 +379,44 @@ def test_a_domain_without_one_of_the_classes_is_warned_of(tmp_path: Path, caplog
     _ = a_task(lame).io
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.endswith(", 'tools': no training example is of class 0, of the classes 0 to 1.")
+
+
+def test_names_of_classes_are_numbered_in_their_order(folder: Path, tmp_path: Path):
+    names = ("awful", "superb")
+    named = [
+        {**part, "label": [names[int(str(label))] for label in part["label"]]}
+        for part in (reviews(60), reviews(20, seed=1))
+    ]
+    other = a_task(write(tmp_path / "named", train=named[0], test=named[1]))
+    assert other.io == a_task(folder).io
+    for split in ("train", "test"):
+        assert rows_of(other.evaluation(split)) == rows_of(a_task(folder).evaluation(split))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, "good", "bad", "bad"] * 4, "holds numbers and names, such as 'bad'"),
+        ([None, "good"] * 8, "holds None, no whole"),
+    ],
+)
+def test_labels_of_two_kinds_are_refused(tmp_path: Path, labels: list[Any], message: str):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for split in ("train", "test"):
+        lines = [json.dumps({"text": f"fine {n}", "label": label, "domain": "books"}) for n, label in enumerate(labels)]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+    with pytest.raises((Refused, Damaged), match=message):
+        _ = a_task(folder, shared=("books",)).io
+
+
+def test_a_domain_that_a_known_set_has_not():
+    for field in ("domain=dvds", "shared=('books', 'dvds')"):
+        with pytest.raises(UnknownName, match="no domain of blitzer_reviews called 'dvds'. Did you mean 'dvd'"):
+            parse("task", f"blitzer_reviews({field})")
+
+
+def test_a_folder_that_is_here_and_is_not_named_as_a_path(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(Refused, match="Write id='./mine' for the folder mine here"):
+        _ = OwnTexts(id="mine").io

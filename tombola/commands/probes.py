@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from rich.table import Table
 from tombola.commands.shared import PLAIN, chosen_machine, print_json
 from tombola.core.errors import Refused, unknown
 from tombola.core.measurement import Measurement
+from tombola.core.task import Task
 from tombola.core.text import parse, parse_fields
 from tombola.core.ticket import Ticket
 from tombola.probes.known import entries
@@ -19,12 +21,13 @@ from tombola.report.live import Live
 from tombola.report.wording import number_text, spoken
 from tombola.study.step import Step
 from tombola.study.store import Store
+from tombola.train.recipe import Recipe
 from tombola.train.trained import Trained
 from tombola.verify import opened
 from tombola.words.probes import Probe
 
 Subject = Ticket | Trained
-OWN = ("task", "recipe")
+OWN = {"task": Task, "recipe": Recipe}
 """Arguments that have options of their own."""
 
 
@@ -35,6 +38,10 @@ def probe(asked: Probe) -> int:
     arguments = dict(_given(function, asked.probe))
     arguments |= _placed(function, dict(zip(map(str, asked.files), subjects, strict=True)))
     arguments |= _from_options(function, asked, subjects)
+    needed = [n for n, one in function.signature.parameters.items() if one.default is one.empty and n not in arguments]
+    if needed:
+        given = ", ".join(f"{name}=..." for name in needed)
+        raise Refused(f'{function.name} needs {" and ".join(needed)}: write "{function.name}({given})".')
     machine = chosen_machine(asked.machine)
     with Live(total=1, title=function.name, counts=function.name, unit="measurements") as live:
         found: Measurement = Store(asked.store, machine=machine, listen=live.listen)(function, **arguments)
@@ -51,7 +58,7 @@ def probe(asked: Probe) -> int:
     PLAIN.print(shown)
     for name, ok in found.proofs().items():
         PLAIN.print(f"{'ok' if ok else 'FAILED'}: {name}")
-    more = ", ".join(f"{name} ({len(lines)} lines)" for name, lines in found.tables.items())
+    more = ", ".join(f"{name} ({len(lines)} line{'s' * (len(lines) != 1)})" for name, lines in found.tables.items())
     PLAIN.print(f"kept in {asked.store} as {found.key}" + (f"; tables, by --json: {more}" if more else ""))
     return 0 if held else 1
 
@@ -67,6 +74,9 @@ def _step(text: str) -> Step:
 def _given(function: Step, text: str) -> dict[str, Any]:
     """The arguments that are written in brackets."""
     hints = {n: h for n, h in function.hints.items() if n not in ("return", "context", *OWN) and not _kinds(h)}
+    for name in OWN:
+        if name in function.hints and re.search(rf"[(,]\s*{name}\s*=", text):
+            raise Refused(f"{function.name}: the {name} has an option of its own: --{name} TEXT, behind the files.")
     return parse_fields(text, hints)
 
 
@@ -131,7 +141,9 @@ def _from_options(function: Step, asked: Probe, subjects: Sequence[Subject]) -> 
     for name in OWN:
         text, takes = getattr(asked, name), name in function.hints
         if text and not takes:
-            raise Refused(f"{function.name} takes no {name}. Leave --{name} out.")
+            able = [n for n, hint in function.hints.items() if hint is OWN[name]]
+            way = f'Write "{function.name}({", ".join(f"{n}=..." for n in able)})"' if able else "Leave it out"
+            raise Refused(f"{function.name} takes no --{name}. {way}.")
         if text:
             found[name] = parse(name, text)
         elif takes and function.signature.parameters[name].default is inspect.Parameter.empty:

@@ -143,6 +143,9 @@ def _value(node: ast.expr, *, hint: Any, source: str, resolve: Callable[[str], A
         inner = (typing.get_args(hint) or (None,))[0]
         return tuple(_value(item, hint=inner, source=source, resolve=resolve) for item in node.elts)
     if isinstance(node, ast.Name):
+        if hint in (int, float, bool):
+            what = "True or False belong" if hint is bool else "a number belongs"
+            raise Refused(f"'{node.id}' in '{source}' stands where {what}.")
         return node.id if _takes_words(hint) else _build(node, kind="", source=source, resolve=resolve)
     if isinstance(node, ast.Call):
         if resolve is not None and isinstance(node.func, ast.Name) and node.func.id == _MARK:

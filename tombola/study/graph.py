@@ -92,8 +92,7 @@ def graph_of(goals: Iterable[Goal]) -> Graph:
     Raises:
         Refused: If two rows have the same labels, or two different calls one key.
     """
-    goals = tuple(goals)
-    _distinct(goals)
+    goals = _distinct(tuple(goals))
     calls: dict[str, Deferred] = {}
     inputs: dict[str, tuple[str, ...]] = {}
     seen: dict[str, Deferred] = {}
@@ -117,7 +116,8 @@ def graph_of(goals: Iterable[Goal]) -> Graph:
     return Graph(goals, calls, inputs)
 
 
-def _distinct(goals: Sequence[Goal]) -> None:
+def _distinct(goals: Sequence[Goal]) -> tuple[Goal, ...]:
+    """Each row once: said twice it would count as two."""
     seen: dict[tuple[tuple[str, str, Label], ...], Goal] = {}
     for goal in goals:
         labels = tuple(sorted((name, type(value).__name__, value) for name, value in goal.labels.items()))
@@ -128,6 +128,7 @@ def _distinct(goals: Sequence[Goal]) -> None:
                 f"two rows have the same labels ({shown}): {other.of.key} and {goal.of.key}. Give them a label that "
                 "tells them apart, such as seed, level or name."
             )
+    return tuple(seen.values())
 
 
 def resolve(graph: Graph, call: Any = now) -> dict[str, Any]:

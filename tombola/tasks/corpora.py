@@ -7,7 +7,7 @@ stands in the test part of any domain is taken out of the training part: it woul
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,11 +38,11 @@ class Corpus(NamedTuple):
 class Library:
     """A set of texts and how it is read.
 
-    `source` says where it is. Of its columns `label` holds whole numbers from 0 on, or with `stars` a rating: 1 and 2
-    are class 0, 4 and 5 are class 1, and 3 is dropped (Desai et al. 2019, after Peng et al. 2018). `domain` is a
-    column, or "" where each domain has a file of its own, named `file` with {domain} in it, of which the first `scan`
-    rows are looked at (0: all). A set without a division has the test part of its source empty: then each class of each
-    domain gives `division` examples to training and test.
+    `source` says where it is. Of its columns `label` holds whole numbers from 0 on or names of classes, or with `stars`
+    a rating: 1 and 2 are class 0, 4 and 5 are class 1, and 3 is dropped (Desai et al. 2019, after Peng et al. 2018).
+    `domain` is a column, or "" where each domain has a file of its own, named `file` with {domain} in it, of which the
+    first `scan` rows are looked at (0: all). A set without a division has the test part of its source empty: then each
+    class of each domain gives `division` examples to training and test.
     """
 
     source: Source
@@ -118,9 +118,9 @@ def read(library: Library, domains: tuple[str, ...]) -> Corpus:
     if not source.test:
         corpus = _divided(library, rows(library, source.train, domains), domains)
     else:
-        train, test = (
-            _labelled(library, split, rows(library, split, domains)) for split in (source.train, source.test)
-        )
+        splits = source.train, source.test
+        found = numbered(library, [rows(library, split, domains) for split in splits])
+        train, test = (_labelled(library, split, part) for split, part in zip(splits, found, strict=True))
         corpus = Corpus(train, test, 1 + int(max(train.labels.max(), test.labels.max())))
     there = sorted({*corpus.train.domains, *corpus.test.domains})
     for domain in domains:
@@ -139,8 +139,35 @@ def read(library: Library, domains: tuple[str, ...]) -> Corpus:
     return corpus
 
 
-Row = tuple[str, int, str]
+Row = tuple[str, int | str, str]
 """Text, label or stars, and domain."""
+
+
+def numbered(library: Library, parts: Sequence[Sequence[Row]]) -> list[list[Row]]:
+    """Rows whose labels are numbers: where they are names of classes, their places in the order of all names.
+
+    Raises:
+        Refused: If some are names and some are numbers, or nearly every row has a name of its own.
+
+    Example:
+        >>> some = Library(source=Source(name="some"))
+        >>> numbered(some, [[("Fine.", "good", "all"), ("Dull.", "bad", "all")] * 4, [("Bad.", "bad", "all")]])[1]
+        [('Bad.', 0, 'all')]
+    """
+    labels = [label for part in parts for _, label, _ in part]
+    names = sorted({label for label in labels if isinstance(label, str)})
+    if not names:
+        return [list(part) for part in parts]
+    column = f"{library.source.name}: column '{library.source.label}'"
+    if not all(isinstance(label, str) for label in labels):
+        raise Refused(f"{column} holds numbers and names, such as {names[0]!r:.60}. Classes have the one or the other.")
+    if 2 * len(names) > len(labels):
+        raise Refused(
+            f"{column} holds {len(names):,} different texts in {len(labels):,} rows, such as {names[0]!r:.60}: these "
+            "are no classes. Name the column of classes: label='...'."
+        )
+    places = {name: place for place, name in enumerate(names)}
+    return [[(text, places[str(label)], domain) for text, label, domain in part] for part in parts]
 
 
 def _labelled(library: Library, split: str, found: list[Row]) -> Texts:
@@ -160,7 +187,7 @@ def _divided(library: Library, found: list[Row], domains: tuple[str, ...]) -> Co
     for text, stars, domain in found:
         if domain in there:
             there[domain] = True
-        label = _class(library, stars)
+        label = _class(library, int(stars))
         if label is not None and domain in there and plain(text):
             pools[domain, label].setdefault(mark(text), text)
     parts: dict[str, list[Row]] = {"train": [], "test": []}

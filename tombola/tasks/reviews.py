@@ -13,6 +13,14 @@ FDU = tuple(
     "software sports_outdoors toys_games video".split()
 )
 
+BLITZER = ("books", "dvd", "electronics", "kitchen")
+
+
+def _known(task: str, domains: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for domain in domains:
+        if domain not in known:
+            raise unknown(f"domain of {task}", domain, known)
+
 
 @plugin("task", "reviews")
 class Reviews(TextTask):
@@ -30,9 +38,7 @@ class Reviews(TextTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for domain in (*self.domains, *self.shared):
-            if domain not in FDU:
-                raise unknown("domain of reviews", domain, FDU)
+        _known("reviews", (*self.domains, *self.shared), FDU)
 
     def library(self) -> Library:
         """Folder `fdu_mtl`; the hub has no copy."""
@@ -51,6 +57,10 @@ class BlitzerReviews(TextTask):
     shared: tuple[str, ...] = ("books", "dvd", "electronics", "kitchen")
 
     label_space: ClassVar[str] = "good and bad reviews"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _known("blitzer_reviews", (*self.domains, *self.shared), BLITZER)
 
     def library(self) -> Library:
         """Folder `amazon_multidomain_sentiment`; the hub has no copy."""
@@ -103,9 +113,10 @@ class AmazonReviews(TextTask):
 class OwnTexts(TextTask):
     """Texts of your own, by hub id, path, or the name of a folder in $TOMBOLA_DATA.
 
-    `text`, `label` and `group` name its columns; group is the column of domains, "" if there is one domain only, called
-    "all". `train` and `test` are its splits. The vocabulary is made of the domains in `shared`, or of the task's own:
-    tasks between which a ticket is carried must have the same `shared`.
+    `text`, `label` and `group` name its columns. Labels are numbers from 0 on, or names of classes, numbered in their
+    order; group is the column of domains, "" if there is one domain only, called "all". `train` and `test` are its
+    splits. The vocabulary is made of the domains in `shared`, or of the task's own: tasks between which a ticket is
+    carried must have the same `shared`.
     """
 
     id: str

@@ -213,6 +213,8 @@ def absent(source: Source, place: Place, error: OSError) -> str:
     ways = []
     if source.folder.startswith(_PATHS):
         ways.append("Name a folder that holds data files")
+    elif pathlib.Path(source.folder).is_dir():
+        ways.append(f"Write id='./{source.folder}' for the folder {source.folder} here")
     else:
         ways.append(f"Set TOMBOLA_DATA to a folder that holds {source.folder}/")
     if source.hub_id:

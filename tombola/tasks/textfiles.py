@@ -60,6 +60,9 @@ def _row(library: Library, text: Any, label: Any, domain: Any) -> Row:
     name = library.source.name
     if not isinstance(text, str | None):
         raise Refused(f"{name}: column '{library.text}' holds {text!r:.60}, which is no text.")
+    if isinstance(label, str) and label and not library.stars:
+        return text or "", label, str(domain)
     if not isinstance(label, int | float) or int(label) != label:
-        raise Refused(f"{name}: column '{library.stars or library.source.label}' holds {label!r:.60}, no whole number.")
+        column, kind = library.stars or library.source.label, "" if library.stars else " and no name of a class"
+        raise Refused(f"{name}: column '{column}' holds {label!r:.60}, no whole number{kind}.")
     return text or "", int(label), str(domain)
