@@ -194,7 +194,7 @@ def test_what_the_mlp_half_runs():
     # Three networks, 11 levels; 6 transfers as they come, as run, and equal; 6 rivals each.
     assert kinds.count("train") == 3 * (3 * 11 + 6 * 3 + 3 * 6)
     bench = elastic_fc.Layers("full", 0, "mlp")
-    sizes = {net: dense_mask(bench.arch(net), Mnist().io).size for net in elastic_fc.NAMES["mlp"]}
+    sizes = {net: dense_mask(bench.arch(net), Mnist().io).size for net in elastic_fc.NETS["mlp"]}
     biases = {net: 300 * int(net[-1]) + 110 for net in sizes}
     assert {net: sizes[net] + biases[net] for net in sizes} == {"MLP-2": 356_910, "MLP-3": 447_210, "MLP-4": 537_510}
 
