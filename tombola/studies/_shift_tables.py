@@ -9,6 +9,22 @@ from tombola.studies._shift_rows import OF_FEATURES
 
 SHOWN: Any = {"verdicts": "hide", "beside": ()}
 SPANS = ((1, 5), (1, 13), (1, 20))
+OUTCOMES = {
+    "accuracy": "Accuracy",
+    "nll": "Negative log-likelihood, nats",
+    "ece": "Calibration error",
+    "ece_scaled": "Calibration error after one temperature",
+    "brier": "Brier score (0 to 2)",
+    "worst_class_accuracy": "Accuracy in the worst class",
+}
+APART = {
+    "jsd_nats": "Jensen-Shannon divergence of the subwords, nats",
+    "proxy_a_distance": "Proxy A-distance (0: not told apart, 2: always)",
+    "mmd2": "Maximum mean discrepancy, squared",
+    "mmd2_features": "Maximum mean discrepancy, squared",
+    "frechet_features": "Fréchet distance",
+}
+"""How far domains are apart, in words."""
 
 
 def whole(plan: Plan, *, seeds: int, strange: bool = True) -> Iterator[Pivot]:
@@ -86,8 +102,8 @@ def few_labels() -> Iterator[Pivot]:
 def outcomes() -> Iterator[Pivot]:
     """Accuracy and calibration at home and, without any training there, elsewhere."""
     where, over = {"probe": "outcomes"}, ("seed", "source", "target")
-    for of in ("accuracy", "nll", "ece", "ece_scaled", "brier", "worst_class_accuracy"):
-        title = f"{of.replace('_', ' ')}, in the own domain and without training in another"
+    for of, said in OUTCOMES.items():
+        title = f"{said}: in the own domain, and without training in another"
         yield Pivot(of=of, lines="round", columns="kind", where=where, over=over, title=title, **SHOWN)
     where, over = {"probe": "disagreement"}, ("seed", "domain")
     title = "Share of answers unlike the dense network's"
@@ -108,9 +124,9 @@ def distances(plan: Plan, columns: str, of: Sequence[str]) -> Iterator[Pivot]:
     """How far domains are apart, and whether that goes with what is lost."""
     for number in of:
         where: Any = {"where": {"probe": "shift"}, "over": ()}
-        yield Pivot(of=number, lines="domains", columns=columns, title=number.replace("_", " "), **where, **SHOWN)
+        yield Pivot(of=number, lines="domains", columns=columns, title=APART[number], **where, **SHOWN)
     for number in OF_FEATURES:
-        title = f"{number.replace('_features', '')} of a target in the features of the source's dense network"
+        title = f"{APART[number]}, of a target in the features of the source's dense network"
         where = {"where": {"probe": "shift of features"}, "over": ()}
         yield Pivot(of=number, lines="source", columns="target", title=title, **where, **SHOWN)
     if related_leads(plan.pairs, plan.carried):

@@ -264,7 +264,7 @@ def tables(*, seeds: tuple[int, ...], **settings: Any) -> Iterator[Pivot]:
     on = album.on
     yield from _shift_tables.whole(plan, seeds=len(seeds), strange=on in STRANGE)
     if plan.has("outcomes") and on == "priors":
-        title = "balanced accuracy, in the own domain and without training in another"
+        title = "Balanced accuracy: in the own domain, and without training in another"
         where: Any = {"where": {"probe": "outcomes"}, "over": ("seed", "source", "target"), **_shift_tables.SHOWN}
         yield Pivot(of="balanced_accuracy", lines="round", columns="kind", title=title, **where)
     if plan.has("outcomes") and on != "weather":
