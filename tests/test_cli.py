@@ -76,6 +76,12 @@ def complaint(answer: Answer, code: int) -> str:
 # What each command promises.
 
 
+def test_the_version(run: Run):
+    answer = run("--version")
+    assert answer.code == 0 and re.fullmatch(r"tombola \d+\.\d+\.\d+\S*\n", answer.out)
+    assert run("--version", "find").code == 2
+
+
 def test_find_tells_every_level(run: Run, tmp_path: pathlib.Path):
     answer = run(*FIND, "--out", "winner.ticket", "--json")
     assert answer.code == 0

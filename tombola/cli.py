@@ -5,7 +5,7 @@ needs it. Exit codes: 0 done, 1 a check or a run failed, 2 the call was wrong, 1
 """
 
 import dataclasses
-import importlib
+import importlib.metadata
 import itertools
 import json
 import logging
@@ -44,11 +44,14 @@ LISTED = {"study": shipped.entries, "probe": known.entries}
 DESCRIPTION = """Find, carry and judge winning lottery tickets.
 
 Networks, data sets and the rest are named in text: mlp, "resnet(depth=20)", mnist, "shuffle(seed=1)". What there is,
-with all fields, is told by: tombola list."""
+with all fields, is told by: tombola list. The version, for a report of a mistake: tombola --version."""
 
 
 def main(said: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
+    if (sys.argv[1:] if said is None else said) == ["--version"]:
+        print(f"tombola {importlib.metadata.version('tombola')}")
+        sys.exit(0)
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     union: Any = None

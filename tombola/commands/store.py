@@ -237,7 +237,8 @@ def _export(asked: Export) -> int:
         told = {**dataclasses.asdict(done), "out": str(asked.out), "files": [str(path) for path in done.files]}
         print_json({**told, "inputs": inputs})
         return 1 if done.damaged else 0
-    PLAIN.print(f"{done.rows:,} rows written: {', '.join(map(str, done.files))}")
+    rows = "1 row" if done.rows == 1 else f"{done.rows:,} rows"
+    PLAIN.print(f"{rows} written: {', '.join(map(str, done.files))}")
     if inputs:
         results = "1 result" if len(inputs) == 1 else f"{len(inputs):,} results"
         PLAIN.print(f"{results} that open steps are made of: {asked.out / INPUTS}")
