@@ -12,6 +12,7 @@ from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.layout import Arch, Interface, blank
 from tombola.core.lineage import Event
 from tombola.core.mask import Mask
+from tombola.core.plugin import is_plugin, registration
 from tombola.core.seeds import Seeds
 from tombola.core.ticket import CUTS, Ticket
 from tombola.core.verdict import Check
@@ -33,12 +34,14 @@ def again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Iterat
     assert isinstance(result, Ticket)
     if event.function in CUTS:
         yield from _cut(event, arguments, result)
-    if event.function == "carry" and isinstance(arguments["by"], Copying):
+    missing = _missing_data(event, arguments)
+    if event.function == "carry" and isinstance(arguments["by"], Copying) and not missing:
         yield _copied(event, arguments["by"], arguments["ticket"], result)
     if event.function == "renorm":
         yield _untouched(event, arguments["ticket"], result)
-    if missing := _missing_data(event, arguments):
-        yield Check(f"again: {event.key}", True, f"not scored again, for want of its data: {missing}")
+    if missing:
+        done = "scored" if _computed(event, arguments) else "done"
+        yield Check(f"again: {event.key}", True, f"not {done} again, for want of its data: {missing}")
         return
     try:
         made = arguments["ticket"].alive() if event.function == ALIVE else STEPS[event.function].function(**arguments)
@@ -149,13 +152,15 @@ def _computed(event: Event, arguments: Mapping[str, Any]) -> bool:
 
 
 def _missing_data(event: Event, arguments: Mapping[str, Any]) -> str:
-    """Why the data that were computed with are not here; "" if they are, or none were needed."""
-    if not _computed(event, arguments):
-        return ""
-    trained = arguments.get("trained", arguments.get("target"))
-    task = arguments["task"] if "task" in arguments else trained.task
+    """Why the data that were computed with, or carried to, are not here; "" if they are, or none were needed."""
+    fields = vars(arguments["by"]).values() if event.function == "carry" else ()
     try:
-        task.batch(0, seeds=Seeds(), size=1)
+        for target in (one for one in fields if is_plugin(one) and registration(type(one)).kind == "task"):
+            _ = target.io, target.__identity__()
+        if _computed(event, arguments):
+            trained = arguments.get("trained", arguments.get("target"))
+            task = arguments["task"] if "task" in arguments else trained.task
+            task.batch(0, seeds=Seeds(), size=1)
     except (Refused, Failed, Damaged) as error:
         return str(error)
     return ""

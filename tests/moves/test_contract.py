@@ -45,6 +45,7 @@ OTHERS = (  # Those of each of the networks above; a move to one that is not her
         "shallow": "resnet(depth=8, width=4)",
     },
 )
+BESIDE = {("transplant", "draw='fresh'"): "weights='reinit'"}  # Words that mean something beside others only.
 REFUSED = (("scale='divided'",), (), ())  # Words that have no meaning for one of them.
 
 
@@ -55,7 +56,8 @@ def instances(name: str) -> list[str]:
     words = {f: typing.get_args(t) for f, t in types.items() if typing.get_origin(t) is typing.Literal}
     more = [f"{f}={w!r}" for f, d in entry.fields for w in words.get(f, ()) if repr(w) != d]
     seeds = ["seed=7"] if "seed" in types else []
-    return [f"{name}({', '.join(filter(None, [NEEDY.get(name), one]))})" for one in ["", *more, *seeds]]
+    said = [(NEEDY.get(name), BESIDE.get((name, one)), one) for one in ["", *more, *seeds]]
+    return [f"{name}({', '.join(filter(None, words))})" for words in said]
 
 
 def told(text: str, arch: Arch) -> str:

@@ -422,3 +422,20 @@ def test_words_have_meanings_of_their_own():
 def test_no_draws_are_fresh_where_nothing_is_drawn(weights: Any):
     with pytest.raises(Refused, match=f"draw='fresh' draws new values .* weights='{weights}' draws none"):
         Transplant(to=Digits(), weights=weights, draw="fresh")
+
+
+def test_a_target_whose_data_are_not_here_is_missing_and_not_forged(monkeypatch: pytest.MonkeyPatch):
+    dense = draw(Mlp(hidden=(4,)), Digits(), Recipe(steps=3))
+    carried = dense | Transplant(to=Digits(crop=1))
+    assert verify(carried, parents=[dense]).ok
+    wrong = forged(carried, weights={**carried.weights, "head.bias": carried.weights["head.bias"] + 1})
+    assert "again" in failed(verify(wrong, parents=[dense]))
+
+    def absent(_: Digits) -> None:
+        raise Refused("digits is not on this machine.")
+
+    monkeypatch.setattr(Digits, "io", property(absent))
+    verdict = verify(carried, parents=[dense])
+    assert verdict.ok and detail(verdict, "again: carry") == (
+        "not done again, for want of its data: digits is not on this machine."
+    )
