@@ -153,6 +153,7 @@ def test_plan_of_a_study_that_grows(run: Run):
     assert (
         "15 steps: 9 stored, 6 to run; 9 of 15 rows are there." in text.out and "number is 3; in toy_begin:" in text.out
     )
+    assert "What 2 of 6 steps cost is not known yet; the others take about" in text.out.replace("\n", " ")
     assert "nothing" not in run("plan", "adds.py").out
 
 

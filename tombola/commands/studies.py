@@ -75,7 +75,8 @@ def plan(asked: words.Plan) -> int:
 def _work(found: Plan) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
     for heading in ("to run", "", "time", "operations", "disk", "estimated from"):
-        table.add_column(heading, justify="left" if heading in ("", "estimated from") else "right")
+        words = heading in ("", "estimated from")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=heading != "estimated from")
     for one in found.work:
         known = one.number > one.unknown
         cost = [
@@ -102,8 +103,10 @@ def _price(found: Plan, machine: Machine, workers: int = 0) -> str:
     part = "" if found.afar + found.unknown == found.to_run else f"{found.afar:,} of the steps "
     afar = f" ({part}measured elsewhere)" if found.afar else ""
     disk = scaled(found.bytes, "B", step=1024)
-    said = f"About {duration(found.seconds)} {alone}{spread}{afar}; {disk} of disk"
-    return f"{said}, without {found.unknown:,} steps of unknown cost." if found.unknown else f"{said}."
+    said = f"bout {duration(found.seconds)} {alone}{spread}{afar}; {disk} of disk."
+    if not found.unknown:
+        return f"A{said}"
+    return f"What {found.unknown:,} of {found.to_run:,} steps cost is not known yet; the others take a{said}"
 
 
 def run(asked: words.Run) -> int:
