@@ -291,8 +291,8 @@ def test_a_study_without_a_row_yet_goes_on_elsewhere(run: Run, made: list[str]):
 def test_a_damaged_row_is_left_out_and_told(run: Run, made: list[str]):
     damage(made[1])
     told = run("export", "adds.py(numbers=2)", "--out", "out")
-    assert told.code == 1 and told.out.splitlines()[0].startswith("1 rows written")
-    assert "1 rows are damaged and were left out: tombola store verify" in told.out
+    assert told.code == 1 and told.out.splitlines()[0].startswith("1 row written")
+    assert "1 row is damaged and was left out: tombola store verify" in told.out
 
 
 def test_refused_rows_are_named_and_the_rest_is_taken(run: Run, made: list[str]):

@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from tombola.commands.shared import quoted
+from tombola.core.counted import number_of
 from tombola.core.errors import Failed, Refused
 from tombola.core.text import parse
 from tombola.report.cautions import misnamed
@@ -125,12 +126,11 @@ def trust(findings: Findings) -> None:
     """Refuse to end well where a row cannot be shown or a check did not hold."""
     unfit = [row for row in findings.missing if row.why.startswith(UNFIT)]
     if unfit:
-        rows = "1 row" if len(unfit) == 1 else f"{len(unfit):,} rows"
-        raise Failed(f"{rows} cannot be shown, the first: {unfit[0].key}: {unfit[0].why}")
+        raise Failed(f"{number_of(len(unfit), 'row')} cannot be shown, the first: {unfit[0].key}: {unfit[0].why}")
     broken = [(row.key, name) for row in findings.rows for name, held in row.checks.items() if not held]
     if broken:
         key, name = broken[0]
         raise Failed(
-            f"{len(broken):,} check{'s' * (len(broken) > 1)} did not hold, the first: '{name}' of {key}. "
+            f"{number_of(len(broken), 'check')} did not hold, the first: '{name}' of {key}. "
             "Such results are not to be trusted."
         )

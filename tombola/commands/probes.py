@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from tombola.commands.shared import PLAIN, chosen_machine, print_json
+from tombola.core.counted import number_of
 from tombola.core.errors import Refused, unknown
 from tombola.core.measurement import Measurement
 from tombola.core.task import Task
@@ -58,7 +59,7 @@ def probe(asked: Probe) -> int:
     PLAIN.print(shown)
     for name, ok in found.proofs().items():
         PLAIN.print(f"{'ok' if ok else 'FAILED'}: {name}")
-    more = ", ".join(f"{name} ({len(lines)} line{'s' * (len(lines) != 1)})" for name, lines in found.tables.items())
+    more = ", ".join(f"{name} ({number_of(len(lines), 'line')})" for name, lines in found.tables.items())
     PLAIN.print(f"kept in {asked.store} as {found.key}" + (f"; tables, by --json: {more}" if more else ""))
     return 0 if held else 1
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from tombola.commands.shared import PLAIN, print_json, quoted
+from tombola.core.counted import number_of
 from tombola.core.errors import Failed, unknown
 from tombola.report.wording import duration, scaled
 from tombola.study.audit import Finding, audit, count
@@ -237,16 +238,15 @@ def _export(asked: Export) -> int:
         told = {**dataclasses.asdict(done), "out": str(asked.out), "files": [str(path) for path in done.files]}
         print_json({**told, "inputs": inputs})
         return 1 if done.damaged else 0
-    rows = "1 row" if done.rows == 1 else f"{done.rows:,} rows"
-    PLAIN.print(f"{rows} written: {', '.join(map(str, done.files))}")
+    PLAIN.print(f"{number_of(done.rows, 'row')} written: {', '.join(map(str, done.files))}")
     if inputs:
-        results = "1 result" if len(inputs) == 1 else f"{len(inputs):,} results"
-        PLAIN.print(f"{results} that open steps are made of: {asked.out / INPUTS}")
+        PLAIN.print(f"{number_of(len(inputs), 'result')} that open steps are made of: {asked.out / INPUTS}")
     if done.missing:
-        rows = "1 row is" if len(done.missing) == 1 else f"{len(done.missing):,} rows are"
+        rows = number_of(len(done.missing), "row is", "rows are")
         PLAIN.print(f"{rows} not there yet: tombola run {quoted(asked.study)}")
     if done.damaged:
-        PLAIN.print(f"{len(done.damaged):,} rows are damaged and were left out: tombola store verify")
+        rows = number_of(len(done.damaged), "row is damaged and was", "rows are damaged and were")
+        PLAIN.print(f"{rows} left out: tombola store verify")
     return 1 if done.damaged else 0
 
 

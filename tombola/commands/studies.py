@@ -17,6 +17,7 @@ from rich.table import Table
 
 from tombola.commands.opened import also, elsewhere, home_of, looked_at, named, opened, told, trust, with_others
 from tombola.commands.shared import PLAIN, chosen_machine, print_json, quoted
+from tombola.core.counted import number_of
 from tombola.core.errors import Failed, Refused
 from tombola.core.files import check_writable
 from tombola.core.machine import Machine
@@ -56,10 +57,10 @@ def plan(asked: words.Plan) -> int:
         print_json({**whole, "why": [dataclasses.asdict(one) for one in reasons]} if asked.why else whole)
         return 0
     PLAIN.print(f"{study.text}: {study.title}")
-    rows = f"{found.known:,} of {found.rows:,} rows are there"
+    rows = f"{found.known:,} of {number_of(found.rows, 'row is', 'rows are')} there"
     spare = found.steps - found.stored - found.to_run
     more = f", {spare:,} not needed again" if spare else ""
-    PLAIN.print(f"{found.steps:,} steps: {found.stored:,} stored, {found.to_run:,} to run{more}; {rows}.")
+    PLAIN.print(f"{number_of(found.steps, 'step')}: {found.stored:,} stored, {found.to_run:,} to run{more}; {rows}.")
     if said := elsewhere(found, reuse=asked.reuse):
         PLAIN.print(said)
     if found.work:
@@ -154,7 +155,8 @@ def run(asked: words.Run) -> int:
         print_json({**told(findings), **_counts(finished)})
     else:
         Console(highlight=False).print(terminal.overview(findings))
-        done = f"{finished.done:,} steps were run, {finished.stored:,} were done before"
+        done = f"{number_of(finished.done, 'step was', 'steps were')} run"
+        done += f", {number_of(finished.stored, 'was', 'were')} done before"
         PLAIN.print(f"{done}; {duration(time.monotonic() - started)} in all, kept in {asked.store}.")
         for one in (study.text, *asked.beside):
             PLAIN.print(f"The page: tombola report {quoted(one)}{also(asked, 'store', 'machine', 'reuse')}")
@@ -173,9 +175,8 @@ def _announce(asked: words.Run, found: Plan, machine: Machine) -> None:
     """Before it starts: what is left to do, and how long that may take."""
     said = [elsewhere(found, reuse=asked.reuse)]
     if found.to_run:
-        steps = "1 step" if found.to_run == 1 else f"{found.to_run:,} steps"
         workers = 1 if asked.engine == "ray" else _workers(asked, found, machine)
-        said.append(f"{steps} to run. {_price(found, machine, workers)}")
+        said.append(f"{number_of(found.to_run, 'step')} to run. {_price(found, machine, workers)}")
     for line in filter(None, said):
         print(line, file=sys.stderr, flush=True)
 
@@ -249,7 +250,7 @@ def report(asked: words.Report) -> int:
         print_json({**told(findings), "out": str(out), "files": written})
     else:
         missing = f", {len(findings.missing):,} missing" if findings.missing else ""
-        PLAIN.print(f"{len(findings.rows):,} rows{missing}.")
+        PLAIN.print(f"{number_of(len(findings.rows), 'row')}{missing}.")
         for said in cautions(findings):
             PLAIN.print(f"Careful. {said}")
         PLAIN.print(f"The page: {out.resolve()}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from tombola.core.counted import number_of
 from tombola.report.curves import drawn
 from tombola.report.declared import Curve, Pivot
 from tombola.report.environments import beneath, environments
@@ -30,7 +31,7 @@ def _dead(rows: Sequence[Measured]) -> Iterable[str]:
     if dead:
         named = "; ".join(labels_text(row.labels) for row in dead[:MOST_NAMED])
         more = f" and {len(dead) - MOST_NAMED:,} more" if len(dead) > MOST_NAMED else ""
-        count = "1 row is" if len(dead) == 1 else f"{len(dead):,} rows are"
+        count = number_of(len(dead), "row is", "rows are")
         yield (
             f"Layer collapse: {count} of networks with a layer in which no weight is left ({named}{more}). What they "
             "reach says little; keep more, or use another scope."
@@ -44,7 +45,7 @@ def _across(findings: Findings) -> Iterable[str]:
         named = "; ".join(f"{n:,} from {text}" for text, n in list(found.items())[:MOST_NAMED])
         more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         mixed = sum(tested.mixed for judged in judge(findings) for tested in judged.tested)
-        pairs = f" Paired comparisons mix them in {mixed:,} pair{'s' * (mixed != 1)}." if mixed else ""
+        pairs = f" Paired comparisons mix them in {number_of(mixed, 'pair')}." if mixed else ""
         yield (
             f"Rows come from {len(found)} environments: {named}{more}. Results of different environments differ by "
             f"rounding, and their times cannot be compared.{pairs}"
@@ -52,7 +53,7 @@ def _across(findings: Findings) -> Iterable[str]:
     if others := beneath(findings):
         named = "; ".join(f"{n:,} in {text}" for text, n in list(others.items())[:MOST_NAMED])
         count = sum(others.values())
-        steps = "1 step behind the rows was" if count == 1 else f"{count:,} steps behind the rows were"
+        steps = number_of(count, "step behind the rows was", "steps behind the rows were")
         yield f"{steps} made in another environment than any row: {named}."
 
 

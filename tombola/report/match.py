@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from tombola.core.counted import number_of
 from tombola.core.errors import Refused
 from tombola.report.claims import Claim, Label, Where, sides
 from tombola.report.findings import Measured, Missing
@@ -93,7 +94,7 @@ def why_none(rows: Sequence[Measured | Missing], where: Where) -> str:
             return f"no row has {spoken(name)} {label_text(value)}{_near_value(value, values)}"
     absent = [row for row in rows if isinstance(row, Missing) and fits(row, where)]
     if absent:
-        return f"{labels_text(where)}: {_rows(len(absent))} missing ({absent[0].why})"
+        return f"{labels_text(where)}: {number_of(len(absent), 'row is', 'rows are')} missing ({absent[0].why})"
     return f"no row is {labels_text(where)}"
 
 
@@ -102,10 +103,6 @@ def why_no_number(rows: Sequence[Measured], name: str) -> str:
     known = list(dict.fromkeys(number for row in rows for number in row.numbers))
     which = "its only row has no" if len(rows) == 1 else f"none of its {len(rows):,} rows has the"
     return f"{which} number {name!r}{_near(name, known)}"
-
-
-def _rows(count: int) -> str:
-    return "1 row is" if count == 1 else f"{count} rows are"
 
 
 def _near_value(value: Label, known: list[Label]) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from tombola.core.counted import number_of
 from tombola.core.errors import Failed
 
 MOST_NAMED = 5
@@ -28,7 +29,7 @@ class Finished:
 def failure(finished: Finished, *, command: str, log: str) -> Failed:
     """What to say of a run in which something failed."""
     count, blocked = len(finished.failed), len(finished.blocked)
-    lines = [f"{count:,} step{'s' * (count > 1)} failed:"]
+    lines = [f"{number_of(count, 'step')} failed:"]
     lines += [f"  {key}: {error}" for key, error in list(finished.failed.items())[:MOST_NAMED]]
     lines += [f"  and {count - MOST_NAMED:,} more"] if count > MOST_NAMED else []
     waiting = (
