@@ -14,25 +14,24 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from tombola.archs.resnet import ResNet
+from tombola.archs.textcnn import TextCnn
 from tombola.core.errors import Refused
 from tombola.core.machine import Machine
 from tombola.core.seeds import Seeds
+from tombola.core.task import Task
 from tombola.core.ticket import Ticket
 from tombola.find import draw
-from tombola.prune import prune
+from tombola.prune import Everywhere, PerLayer, Scope, prune
 from tombola.study import provenance
 from tombola.study.step import Context
 from tombola.tasks.cifar import Cifar10, Cifar100Subset
 from tombola.tasks.images import ImageTask
+from tombola.tasks.reviews import Reviews
 from tombola.train.fleet import Hall, train_all
 from tombola.train.recipe import Recipe
-from tombola.train.recipes import ResNet20
+from tombola.train.recipes import ResNet20, ReviewsCnn
 from tombola.train.run import Run
 
-HEAD = [
-    "| ResNet-20, batch 128 | ms a step and network | range | images/s | bar | |",
-    "| --- | --- | --- | --- | --- | --- |",
-]
 Made = tuple[int, Callable[[], None]]
 """How many networks there are, and a stretch of their steps."""
 
@@ -57,7 +56,7 @@ def measure(device: str, size: Size) -> Iterator[str]:
     task = _task()
     plan = ResNet20(validation=0.0, batch=size.batch, rewind=0)
     recipe, ticket = plan.in_steps(task), sparse(draw(ResNet(depth=20), task, plan, Seeds(0)))
-    yield from HEAD
+    yield from _head("ResNet-20, batch 128", "images")
     half = dataclasses.replace(recipe, precision="bfloat16")
     for name, chosen, machine in (
         ("step by step", recipe, Machine(device=device)),
@@ -83,12 +82,36 @@ def measure(device: str, size: Size) -> Iterator[str]:
             yield _line(title, lambda n=number, c=chosen, m=machine: _fleet(n, ticket, task, c, m, size), size, bar=bar)
     yield ""
     yield compare(ticket, task, recipe, device, size.compared)
+    yield ""
+    yield from texts(device, size)
 
 
-def sparse(dense: Ticket, density: float = 0.1) -> Ticket:
+def texts(device: str, size: Size) -> Iterator[str]:
+    """A small text CNN on reviews: batches of any length step by step, and padded to 500 tokens as programs."""
+    task, plan = Reviews(), ReviewsCnn(validation=0.125)
+    size = dataclasses.replace(size, batch=plan.batch, steps=min(size.steps, 20))
+    yield from _head(f"text CNN, 64 wide, 32 filters a height, reviews, batch {plan.batch}", "texts")
+    try:
+        dense = draw(TextCnn(width=64, channels=32, hidden=32), task, plan)
+    except Refused as error:  # The reviews may not be here.
+        yield f"| all | not to be had | {error} | | | |"
+        return
+    recipe, ticket = plan.in_steps(task), sparse(dense, scope=PerLayer())
+    yield _line("step by step", lambda: _alone(ticket, task, recipe, Machine(device=device), size), size, bar=0.0)
+    for number in (1, *size.fleets):
+        machine, title = Machine(device=device, fleet=number), f"{number} networks as one program"
+        title = title if number > 1 else "captured"
+        yield _line(title, lambda n=number, m=machine: _fleet(n, ticket, task, recipe, m, size), size, bar=0.0)
+
+
+def _head(what: str, examples: str) -> list[str]:
+    return [f"| {what} | ms a step and network | range | {examples}/s | bar | |", f"{'| --- ' * 6}|"]
+
+
+def sparse(dense: Ticket, density: float = 0.1, scope: Scope = Everywhere()) -> Ticket:
     """The ticket of a density by the magnitude of its initial weights: what a step costs does not depend on which."""
     scores = {name: dense.weights[name].abs() for name in dense.mask}
-    return dense.rebuilt(mask=prune(dense.mask, scores, density=density))
+    return dense.rebuilt(mask=prune(dense.mask, scores, density=density, scope=scope))
 
 
 def _task() -> ImageTask:
@@ -100,15 +123,13 @@ def _task() -> ImageTask:
     return task
 
 
-def _alone(
-    ticket: Ticket, task: ImageTask, recipe: Recipe, machine: Machine, size: Size
-) -> tuple[int, Callable[[], None]]:
+def _alone(ticket: Ticket, task: Task, recipe: Recipe, machine: Machine, size: Size) -> Made:
     run = Run(ticket, task, recipe, Seeds(0), Context(machine))
     run.net.train()
     return 1, lambda: run.advance(run.progress.step + size.steps)
 
 
-def _fleet(number: int, ticket: Ticket, task: ImageTask, recipe: Recipe, machine: Machine, size: Size) -> Made:
+def _fleet(number: int, ticket: Ticket, task: Task, recipe: Recipe, machine: Machine, size: Size) -> Made:
     """Stretches of so many networks in their seats, fed and read back as in a training."""
     hall, runs = Hall(), [Run(ticket, task, recipe, Seeds(seed), Context(machine)) for seed in range(number)]
     seats = [hall.sit(run, taken=hall.seats) for run in runs]

@@ -21,7 +21,7 @@ def test_the_whole_table_in_small(tmp_path: pathlib.Path, capsys: pytest.Capture
         "bfloat16 |" in line or "bfloat16, " in line for line in failed
     )
     rows = [line for line in text.splitlines() if re.search(r"^\| (step|captured|2 networks)", line)]
-    assert len(rows) == 8
+    assert len(rows) == 8 + 3  # Of pictures, and of texts.
     losses = [float(loss) for loss in re.findall(r"(\d\.\d{4}) and", text)]
     assert len(losses) == 3 and losses[0] == pytest.approx(losses[1], abs=1e-3) != losses[2]
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ import torch
 
 from tests.tasks.written import reviews, write
 from tests.train.test_run import CALL, Interrupt, stop_at
+from tombola.archs.text_encoder import TextEncoder
 from tombola.archs.textcnn import TextCnn
 from tombola.core.errors import Refused
+from tombola.core.layout import Arch
 from tombola.core.machine import Machine
+from tombola.core.noise import dropouts
 from tombola.core.seeds import Seeds
+from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.snip import Snip
 from tombola.criteria.synflow import SynFlow
 from tombola.find import cut, cut_early, draw
@@ -22,12 +27,15 @@ from tombola.study.step import Context
 from tombola.tasks.reviews import OwnTexts
 from tombola.train import fleet
 from tombola.train.loop import train
-from tombola.train.optimizers import Adam
+from tombola.train.optimizers import Adam, Sgd
 from tombola.train.recipe import Recipe
 from tombola.train.run import Run
 
 ARCH = TextCnn(width=6, channels=4, heights=(2, 3), hidden=5)
+POOLED = TextCnn(width=6, channels=4, heights=(2, 3), dropout=0.5, dropped="pooled")
+ENCODER = TextEncoder(width=8, heads=2, dropout=0.3)
 RECIPE = Recipe(steps="3ep", batch=8, optimizer=Adam(lr=0.01, decay=1e-5), validation=0.2, select="best")
+Weights = dict[str, torch.Tensor]
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +74,58 @@ def test_it_goes_on_with_the_same_noise(task: OwnTexts, tmp_path: Path, monkeypa
     assert not same(whole, Run(ticket, task, recipe, Seeds(0, augment=1), Context()).to_step(end))
 
 
-def test_beside_others_it_ends_in_the_same_bits(task: OwnTexts):
-    recipe, machine = RECIPE.in_steps(task), Machine(fleet=2)
-    runs = [Run(draw(ARCH, task, RECIPE, Seeds(n)), task, recipe, Seeds(n), Context(machine=machine)) for n in (0, 1)]
-    alone = [Run(run.ticket, task, recipe, run.seeds, Context()).to_step(int(recipe.steps)) for run in runs]
-    assert all(run.alone for run in runs)
-    starts = [functools.partial(lambda run: (run, int(recipe.steps)), run) for run in runs]
-    found = {index: weights for index, _, weights in fleet.train_all(starts, machine)}
-    assert all(same(alone[index], found[index]) for index in (0, 1))
+def both_ways(
+    arch: Arch, task: OwnTexts, recipe: Recipe = RECIPE, machine: Machine = Machine(fleet=2)
+) -> Iterator[tuple[Run, Weights, Weights]]:
+    """Of three trainings in two seats what each ends with there, and alone."""
+    recipe = recipe.in_steps(task)
+    end = int(recipe.steps)
+    sparse = cut_early(draw(arch, task, recipe), task, recipe, Magnitude(), density=0.5)
+    tickets = [sparse, *(draw(arch, task, recipe, Seeds(n)) for n in (1, 2))]
+    runs = [Run(ticket, task, recipe, Seeds(n), Context(machine=machine)) for n, ticket in enumerate(tickets)]
+    starts = [functools.partial(lambda run: (run, end), run) for run in runs]
+    for index, run, found in fleet.train_all(starts, machine):
+        assert isinstance(found, dict) and run.dropouts == dropouts(run.net)
+        yield run, found, Run(tickets[index], task, recipe, Seeds(index), Context()).to_step(end)
+
+
+@pytest.mark.parametrize("arch", [ARCH, POOLED, ENCODER], ids=str)
+def test_beside_others_it_ends_in_the_same_bits(arch: Arch, task: OwnTexts):
+    """Where all batches are of one length already; dropout and seats that are taken a second time included."""
+    for run, beside, alone in both_ways(arch, dataclasses.replace(task, pad="longest", longest=60)):
+        assert not run.alone and run.dropouts and same(beside, alone)
+
+
+@pytest.mark.parametrize("arch", [ARCH, POOLED, ENCODER], ids=str)
+def test_beside_others_padding_changes_roundings_only(arch: Arch, task: OwnTexts):
+    gentle = dataclasses.replace(RECIPE, optimizer=Sgd(lr=0.05), steps="2ep", select="last")
+    for run, beside, alone in both_ways(arch, task, gentle):
+        assert not run.alone and run.dropouts
+        for name, weight in beside.items():
+            torch.testing.assert_close(weight, alone[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("arch", [ARCH, POOLED, ENCODER], ids=str)
+def test_a_captured_fleet_of_texts_is_near_the_processor(arch: Arch, task: OwnTexts):
+    gentle = dataclasses.replace(RECIPE, optimizer=Sgd(lr=0.05), steps="2ep", select="last")
+    for run, beside, alone in both_ways(arch, task, gentle, Machine(device="cuda", fleet=2)):
+        assert not run.alone and run.dropouts
+        for name, weight in beside.items():
+            torch.testing.assert_close(weight, alone[name], rtol=1e-2, atol=1e-3)
+
+
+def test_one_that_reads_padding_trains_alone(task: OwnTexts):
+    for run, beside, alone in both_ways(TextCnn(width=6, channels=3, padding="seen"), task):
+        assert run.alone and same(beside, alone)
+
+
+def test_a_batch_in_parts_drops_what_the_whole_drops(task: OwnTexts):
+    gentle = dataclasses.replace(RECIPE, optimizer=Sgd(lr=0.05), steps="1ep", select="last")
+    ticket = draw(ARCH, task, gentle)
+    whole, parts = (train(ticket, task, dataclasses.replace(gentle, accumulate=n)) for n in (1, 3))
+    for name, weight in whole.weights.items():
+        torch.testing.assert_close(weight, parts.weights[name], rtol=1e-4, atol=1e-6)
 
 
 def test_criteria_see_texts(task: OwnTexts):

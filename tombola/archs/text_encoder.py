@@ -1,6 +1,6 @@
 """Small transformer encoders over tokens: the blocks of BERT (Devlin et al., 2019) with a pooled head."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -15,7 +15,7 @@ from tombola.core.plugin import plugin
 STREAM = "stem"
 
 
-@plugin("arch", "text_encoder")
+@plugin("arch", "text_encoder", version=2)  # 2: other noise of the dropout.
 class TextEncoder:
     """Transformer encoder: tokens with learned positions, `depth` identical blocks, layer norm, a linear head.
 
@@ -47,6 +47,8 @@ class TextEncoder:
     norm: Order = "before"
     dropout: float = 0.1
     init: Scheme = "torch_default"
+
+    ignores_padding: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for field, most in (("depth", MOST_LAYERS), ("width", WIDEST), ("heads", WIDEST), ("ratio", WIDEST)):
@@ -112,7 +114,7 @@ class TextEncoderNet(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """The outputs, (batch, classes), of token numbers (batch, places)."""
         absent = tokens == PAD
-        absent = absent & ~absent.all(1, keepdim=True)  # A text of nothing attends to its padding.
+        absent[:, 0] = False  # A text of nothing has its first place.
         x = self.dropout(self.stem(tokens))
         for block in self.stages[0]:  # type: ignore[union-attr]
             x = block(x, absent)

@@ -16,7 +16,7 @@ from tombola.core.plugin import plugin
 Padding = Literal["masked", "seen"]
 
 
-@plugin("arch", "textcnn")
+@plugin("arch", "textcnn", version=2)  # 2: other noise of the dropout.
 class TextCnn:
     """Text CNN: an embedding, parallel convolutions, their strongest answers, one hidden layer, a linear head.
 
@@ -61,6 +61,11 @@ class TextCnn:
         for height in self.heights:
             between(height, 1, WIDEST, what="textcnn: a height in 'heights'")
         Dropout(self.dropout)
+
+    @property
+    def ignores_padding(self) -> bool:
+        """Unless filters read it."""
+        return self.padding == "masked"
 
     def build(self, io: Interface) -> nn.Module:
         """The module, for rows of token numbers."""

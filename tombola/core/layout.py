@@ -104,6 +104,14 @@ class Arch(Protocol):
         ...
 
 
+def ignores_padding(arch: Arch) -> bool:
+    """Whether a network's answers to a text do not depend on its padding; False where the plug-in does not say.
+
+    It says so by an attribute of that name. Texts of such networks may be padded to any length.
+    """
+    return bool(getattr(arch, "ignores_padding", False))
+
+
 Mode = Literal["train", "eval"]
 """Whether batch norm takes the statistics of the batch, or those that it has gathered."""
 Norm = Literal["scale", "folded", "identity"]

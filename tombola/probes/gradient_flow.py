@@ -10,6 +10,7 @@ from torch import Tensor
 from tombola.core.errors import Refused
 from tombola.core.layout import Mode
 from tombola.core.measurement import Measurement
+from tombola.core.noise import by_name
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.ticket import Ticket
@@ -64,7 +65,7 @@ def gradient_flow(
     _check(ticket, task, recipe, examples, mode)
     device = torch.device(context.machine.device)
     whole = Examples(task, dataclasses.replace(recipe, batch=examples), seeds, device)
-    net = ticket.module().to(device).train(mode == "train")
+    net = by_name(ticket.module()).to(device).train(mode == "train")
     inputs, targets = next(whole.batches(1, 0))
     parameters: dict[str, Tensor] = dict(net.named_parameters())
     with threads(context.machine):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
+from tombola.core.noise import by_name
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.ticket import Ticket
@@ -110,7 +111,7 @@ def _gradients(
     ticket: Ticket | Trained, examples: Examples, number: int, recipe: Recipe
 ) -> Iterator[tuple[Tensor, int]]:
     """Of each batch the gradient of its mean loss over what lives, and its size."""
-    net = ticket.module().to(examples.device).train()
+    net = by_name(ticket.module()).to(examples.device).train()
     parameters, mask = dict(net.named_parameters()), ticket.mask
     alive = {name: mask[name].to(examples.device) for name in mask if name in parameters}
     for inputs, targets in examples.batches(number, 0):

@@ -18,6 +18,7 @@ from tombola.core.artifact import Parts
 from tombola.core.canon import digest_of
 from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
+from tombola.core.noise import told_of_draws
 from tombola.core.task import Drawing
 from tombola.train import capture
 from tombola.train.device import threads
@@ -82,7 +83,9 @@ class Hall:
         if usual and seats[0].run.device.type == "cuda":
             if self.captured is None or self.captured[0] != seats:
                 self.captured = None  # Its memory is needed for the next.
-                self.captured = (list(seats), capture.captured(seats, size))
+                first = seats[0].run
+                with told_of_draws(f"{first.ticket.arch} on {first.task}", first.device):
+                    self.captured = (list(seats), capture.captured(seats, size))
             for _ in range(number):
                 self.captured[1]()
         else:

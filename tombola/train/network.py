@@ -11,6 +11,7 @@ from tombola.core.errors import Refused
 from tombola.core.layout import Arch, Biases, Interface, Mode, Norm, Wiring, blank, initial_weights
 from tombola.core.lazily import Lazily
 from tombola.core.mask import Mask
+from tombola.core.noise import by_name
 from tombola.train import bfloat, linear, wiring
 from tombola.train.examples import Batch, Examples
 from tombola.train.flops import LAYERS
@@ -168,7 +169,7 @@ class Network:
         arch, io = self._built_from()
         if self.examples is None:
             raise Refused("this criterion needs data, and here is none. Use it where a task is given: cut, cut_early.")
-        net = blank(arch, io)
+        net = by_name(blank(arch, io))
         state = {n: v.to(self.device, copy=True) for n, v in self.mask.apply(self.state).items()}
         net.load_state_dict(state, assign=True)
         net.train(mode == "train")

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from tombola.core.artifact import Parts
 from tombola.core.errors import Failed, Refused
-from tombola.core.noise import dropouts, stir
+from tombola.core.layout import ignores_padding
+from tombola.core.noise import by_name, dropouts, stir, told_of_draws
 from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
@@ -37,7 +38,7 @@ class Run:
         machine = context.machine
         self.device, self.format = torch.device(machine.device), torch.contiguous_format
         bfloat.check(recipe.precision, self.device)
-        self.net = ticket.module().to(self.device)
+        self.net = by_name(ticket.module()).to(self.device)
         if len(ticket.io.inputs) == 3 and machine.layout == "channels_last":
             self.format = torch.channels_last
             self.net = self.net.to(memory_format=self.format)  # type: ignore[call-overload]
@@ -64,9 +65,9 @@ class Run:
 
     @property
     def alone(self) -> bool:
-        """Whether its steps are no program of fixed tensors: masks that change, texts of any length, noise, more."""
-        whole = self.recipe.accumulate == 1
-        return not whole or bool(self.rewiring or self.aside or self.ticket.io.tokens or self.dropouts)
+        """Whether its steps are no program of fixed tensors: masks that change, padding that is seen, more."""
+        seen = self.ticket.io.tokens and not ignores_padding(self.ticket.arch)
+        return self.recipe.accumulate > 1 or bool(self.rewiring or self.aside or seen)
 
     def equip(self) -> None:
         """Compile what the machine says is compiled, and lay the optimiser's tensors out for its kernels."""
@@ -131,7 +132,7 @@ class Run:
         Raises:
             Failed: If the loss is no longer finite.
         """
-        with threads(self.context.machine):
+        with threads(self.context.machine), told_of_draws(f"{self.ticket.arch} on {self.task}", self.device):
             self.resume()
             asking, losses = self.stretches(end), None
             while True:

@@ -5,12 +5,17 @@ So a captured program finds everything again at the next step, for the next stre
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from tombola.core.layout import PAD
+from tombola.core.noise import hear, names
 from tombola.core.task import Drawing
 from tombola.train import run as runs
 from tombola.train.fused import KNOWN
 from tombola.train.masked import Masking
 from tombola.train.run import Run
+
+Batches = list[tuple[Tensor, Tensor]]
 
 
 class Seat:
@@ -20,7 +25,7 @@ class Seat:
         run.masking = Masking(run.net, run.ticket.mask, of="all")
         run.equip()
         self.run, self.net, self.optimizer, self.masking = run, run.net, run.optimizer, run.masking
-        self.forward, self.kernel = run.forward, run.kernel
+        self.forward, self.kernel, self.dropouts = run.forward, run.kernel, run.dropouts
         self.lasting = type(run.optimizer) in KNOWN  # Where others keep their state is not known.
         exact = torch.float64 if run.device.type == "cpu" else torch.float32  # As the fused optimisers read it.
         self.rate = torch.zeros((), dtype=exact, device=run.device)
@@ -39,7 +44,7 @@ class Seat:
         for mask, other in zip(self.masking.masks, Masking(run.net, run.ticket.mask, of="all").masks, strict=True):
             mask.copy_(other)
         self.run, run.net, run.optimizer, run.masking = run, self.net, self.optimizer, self.masking
-        run.forward, run.kernel = self.forward, self.kernel
+        run.forward, run.kernel, run.dropouts = self.forward, self.kernel, self.dropouts
 
     def feed(self, steps: range, size: int) -> None:
         """Lay out what the training needs for some steps with batches of equal size."""
@@ -51,6 +56,8 @@ class Seat:
         run, feed = self.run, self.feeds[size]
         shown, targets, rate = (of.index_select(0, feed.at)[0] for of in (feed.drawn, feed.targets, feed.rates))
         self.rate.copy_(rate)
+        if self.dropouts:
+            hear(self.dropouts, feed.noise.index_select(0, feed.at)[0])
         if isinstance(run.task, Drawing):
             shown = run.task.shown(shown, device=run.device)
         loss = run.loss(shown, targets)
@@ -74,6 +81,7 @@ class Feed:
         room, device = runs.STRETCH, seat.run.device
         self.at = torch.zeros(1, dtype=torch.int64, device=device)
         self.rates, self.losses = seat.rate.new_zeros(room), torch.zeros(room, device=device)
+        self.noise = torch.zeros((room, len(seat.dropouts), 2), dtype=torch.int32, device=device)
         self.drawn = self.targets = torch.empty(0)
 
     def fill(self, run: Run, steps: range) -> None:
@@ -83,10 +91,20 @@ class Feed:
             drawn, targets = run.task.drawn(steps, size=run.recipe.batch, **where)  # type: ignore[arg-type]
         else:
             batches = [run.task.batch(step, size=run.recipe.batch, **where) for step in steps]  # type: ignore[arg-type]
-            drawn, targets = (torch.stack(parts) for parts in zip(*batches, strict=True))
+            drawn, targets = (torch.stack(parts) for parts in zip(*_even(run, batches), strict=True))
         if not len(self.drawn):
             self.drawn, self.targets = (of.new_zeros((runs.STRETCH, *of.shape[1:])) for of in (drawn, targets))
         rates = torch.tensor([run.rate(step) for step in steps], dtype=self.rates.dtype)
-        for whole, part in ((self.drawn, drawn), (self.targets, targets), (self.rates, rates)):
+        noise = torch.stack([names(len(run.dropouts), run.seeds, step) for step in steps])
+        parts, wholes = (drawn, targets, rates, noise), (self.drawn, self.targets, self.rates, self.noise)
+        for whole, part in zip(wholes, parts, strict=True):
             whole[: len(steps)].copy_(part)
         self.at.zero_()
+
+
+def _even(run: Run, batches: Batches) -> Batches:
+    """Batches of one shape: texts are padded to as many tokens as are read of the longest."""
+    if not run.ticket.io.tokens:
+        return batches
+    (longest,) = run.ticket.io.inputs
+    return [(pad(tokens, (0, longest - tokens.shape[1]), value=PAD), targets) for tokens, targets in batches]
