@@ -8,6 +8,8 @@ from tombola.report.statistics import Sample
 
 ERRORS = ("test_error", "train_error", "validation_error")
 """Fractions answered wrongly; what ends in `_error` otherwise is the standard error of a number."""
+OF_ACCURACIES = ("standard_error", "class_gap", "group_gap", "group_accuracy_10th")
+"""What accuracies are told with, in the same unit."""
 
 
 def is_share(name: str) -> bool:
@@ -16,8 +18,10 @@ def is_share(name: str) -> bool:
     Example:
         >>> is_share("test_accuracy"), is_share("density"), is_share("test_error"), is_share("test_loss")
         (True, True, True, False)
+        >>> is_share("standard_error"), is_share("group_gap"), is_share("trace_error")
+        (True, True, False)
     """
-    return name in ("density", *ERRORS) or name.endswith("accuracy")
+    return name in ("density", *ERRORS, *OF_ACCURACIES) or name.endswith("accuracy")
 
 
 def spoken(name: str) -> str:
