@@ -101,6 +101,21 @@ class TextCnn:
         return state
 
 
+class Windows(nn.Conv1d):
+    """The convolution of rows of vectors, (batch, width, places).
+
+    On a processor it is computed as that of a picture one pixel high: for that there are kernels which read vectors as
+    an embedding gives them, one after the other. A training step takes two thirds of the time.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The answers, (batch, channels, places)."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        weight = self.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(x.unsqueeze(2), weight, self.bias).squeeze(2)
+
+
 class TextCnnNet(nn.Module):
     """Embedding, convolutions side by side, maximum over places, hidden layer, head."""
 
@@ -112,7 +127,7 @@ class TextCnnNet(nn.Module):
         self.dropout = Dropout(arch.dropout)
         self.stem = embedding(tokens, arch.width, padding=None if self.seen else PAD)
         pooled = arch.channels * len(arch.heights)
-        convolutions = nn.ModuleList(nn.Conv1d(arch.width, arch.channels, height) for height in arch.heights)
+        convolutions = nn.ModuleList(Windows(arch.width, arch.channels, height) for height in arch.heights)
         self.stages = nn.ModuleList([convolutions])
         if arch.hidden:
             self.stages.append(nn.ModuleList([nn.Linear(pooled, arch.hidden)]))
@@ -121,7 +136,7 @@ class TextCnnNet(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """The outputs, (batch, classes), of token numbers (batch, places)."""
         lengths = (tokens != PAD).sum(1)
-        x = self.stem(tokens).transpose(1, 2)
+        x = self.stem(tokens)
         if self.dropped == "embedding":
             x = self.dropout(x)
         x = torch.cat([self._strongest(conv, x, lengths) for conv in self.stages[0]], 1)  # type: ignore[union-attr]
@@ -135,10 +150,11 @@ class TextCnnNet(nn.Module):
         """Of each filter the largest answer, (batch, channels), after ReLU: 0 is the least that it can be."""
         height = conv.kernel_size[0]
         room = height - 1 if self.around else 0
-        x = F.pad(x, (room, max(room, height - x.shape[2] - room)))
-        answers = F.relu(conv(x))
+        if (behind := max(room, height - x.shape[1] - room)) > 0:
+            x = F.pad(x, (0, 0, room, behind))
+        answers = conv(x.transpose(1, 2))
         if not self.seen:  # A text shorter than the filter has one place, the first.
             places = torch.arange(answers.shape[2], device=x.device)
             last = (lengths + 2 * room - height).clamp(min=0)
             answers = answers * (places <= last[:, None])[:, None]
-        return answers.amax(2)
+        return F.relu(answers.amax(2))
