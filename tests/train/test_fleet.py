@@ -237,6 +237,33 @@ def test_seats_of_a_fleet_before_this_one_are_given_up_first(caplog: pytest.LogC
     assert caplog.messages == ["3 networks do not fit into the device's memory together; going on with 1."]
 
 
+def test_a_step_that_cannot_be_captured_is_told_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    asked: list[int] = []
+
+    def captured(seats: Sequence[Seat], size: int) -> Any:
+        asked.append(len(seats))
+        if len(seats) == 1:
+            raise RuntimeError("operation not permitted when stream is capturing\nMuch detail.")
+        if len(seats) == 3:
+            raise torch.OutOfMemoryError("out of memory.")
+        return lambda: None
+
+    monkeypatch.setattr(fleet.capture, "captured", captured)
+    seats = [Seat(job.begin(Context(TRIO))[0]) for job in jobs(MLP, POINTS, Sgd(lr=0.05))[:3]]
+    hall = fleet.Hall()
+    program = hall.program(seats[:2], 5)
+    assert callable(program) and hall.program(seats[:2], 5) is program  # Captured once, and again for others.
+    assert hall.program(seats[1:], 5) is not program and asked == [2, 2]
+    with pytest.raises(torch.OutOfMemoryError):
+        hall.program(seats, 5)
+    assert hall.program(seats[:1], 5) is None and hall.program(seats[:2], 5) is None
+    assert asked == [2, 2, 3, 1] and caplog.messages == [
+        "mlp(hidden=(8,)): its step cannot be captured (operation not permitted when stream is capturing), so the "
+        "device waits for the host at every step. Reading a number back, as by .item(), or sizes that depend on values "
+        "are the usual reasons."
+    ]
+
+
 class RememberingSgd(torch.optim.Optimizer):
     """Keeps what it has seen where nobody looks for it, from its first step on."""
 

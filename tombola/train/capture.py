@@ -33,13 +33,15 @@ def captured(seats: Sequence[Stepping], size: int) -> Callable[[], None]:
     before = [tensor.clone() for tensor in tensors]
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(WARM):
-            for seat in seats:
-                seat.turn(size)
-    torch.cuda.current_stream().wait_stream(aside)
-    with torch.no_grad():
-        torch._foreach_copy_(tensors, before)  # pyright: ignore[reportPrivateImportUsage]
+    try:
+        with torch.cuda.stream(aside):
+            for _ in range(WARM):
+                for seat in seats:
+                    seat.turn(size)
+    finally:  # Whoever goes on in another way begins where it was.
+        torch.cuda.current_stream().wait_stream(aside)
+        with torch.no_grad():
+            torch._foreach_copy_(tensors, before)  # pyright: ignore[reportPrivateImportUsage]
     del before
     graph = torch.cuda.CUDAGraph()
     streams = [torch.cuda.Stream() for _ in seats[1:]]

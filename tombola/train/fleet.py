@@ -27,6 +27,10 @@ from tombola.train.seat import Seat
 
 ROOM = 10
 """So many batches are laid out at once for a task that cannot draw without showing."""
+SLOWLY = (
+    "%s: its step cannot be captured (%s), so the device waits for the host at every step. Reading a number back, as "
+    "by .item(), or sizes that depend on values are the usual reasons."
+)
 
 log = logging.getLogger(__name__)
 Weights = dict[str, Tensor]
@@ -63,6 +67,7 @@ class Hall:
     def __init__(self) -> None:
         self.seats: list[Seat] = []
         self.captured: tuple[list[Seat], Callable[[], None]] | None = None
+        self.capturable = True
 
     def sit(self, run: Run, *, taken: Sequence[Seat]) -> Seat:
         """Give a training a free seat, a new one if there is none."""
@@ -80,18 +85,30 @@ class Hall:
         others, are not.
         """
         usual = size == seats[0].run.recipe.batch and seats[0].lasting
-        if usual and seats[0].run.device.type == "cuda":
-            if self.captured is None or self.captured[0] != seats:
-                self.captured = None  # Its memory is needed for the next.
-                first = seats[0].run
-                with told_of_draws(f"{first.ticket.arch} on {first.task}", first.device):
-                    self.captured = (list(seats), capture.captured(seats, size))
+        program = self.program(seats, size) if usual and seats[0].run.device.type == "cuda" else None
+        if program is not None:
             for _ in range(number):
-                self.captured[1]()
+                program()
         else:
             for seat in seats:
                 for _ in range(number):
                     seat.turn(size)
+
+    def program(self, seats: Sequence[Seat], size: int) -> Callable[[], None] | None:
+        """A captured step of these seats; none where the network does what cannot be captured, which is told once."""
+        if self.capturable and (self.captured is None or self.captured[0] != seats):
+            self.captured = None  # Its memory is needed for the next.
+            first = seats[0].run
+            try:
+                with told_of_draws(f"{first.ticket.arch} on {first.task}", first.device):
+                    self.captured = (list(seats), capture.captured(seats, size))
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                self.capturable = False
+                said = str(error).strip().partition("\n")[0]
+                log.warning(SLOWLY, first.ticket.arch, said)
+        return self.captured[1] if self.captured is not None else None
 
 
 HALLS: dict[str, Hall] = {}
