@@ -11,7 +11,7 @@ from tombola.archs.text_encoder import TextEncoder
 from tombola.archs.textcnn import TextCnn
 from tombola.core.errors import Refused
 from tombola.core.layout import Arch, Interface, blank, initial_weights
-from tombola.core.noise import Dropout, dropouts, hear, names, scattered, stir
+from tombola.core.noise import Dropout, dropouts, go_on, hear, names, scattered, stir
 from tombola.core.seeds import Seeds, fold
 
 WORD = 2**32
@@ -110,13 +110,16 @@ def test_names_are_of_training_step_and_layer():
     assert names(0, Seeds(), 0).shape == (0, 2)
 
 
-def test_rows_go_on_until_the_next_step():
+def test_parts_of_a_batch_go_on_and_each_call_has_its_own_noise():
     layer, ones = Dropout(0.5), torch.ones(40, 3)
     stir([layer], Seeds(), 0)
-    whole = layer(ones)
+    whole = [layer(ones) for _ in range(4)]
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(whole, 2))
     hear([layer], names(1, Seeds(), 0))
-    assert torch.equal(torch.cat([layer(ones[:15]), layer(ones[15:])]), whole)
-    assert not torch.equal(layer(ones), whole)
+    first = [layer(ones[:15]) for _ in range(4)]
+    go_on([layer], 15)
+    second = [layer(ones[15:]) for _ in range(4)]
+    assert all(torch.equal(torch.cat(parts), one) for *parts, one in zip(first, second, whole, strict=True))
 
 
 @pytest.mark.parametrize(

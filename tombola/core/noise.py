@@ -52,19 +52,21 @@ class Dropout(nn.Module):
         self.p, self.axes = p, axes
         self.least = min(int(p * 2**32), 2**32 - 1) - 2**31  # Of all 32-bit numbers a fraction p is below.
         self.noise: Tensor | None = None
-        self.rows = 0
+        self.first, self.calls = 0, 0
 
     def extra_repr(self) -> str:
         """As a person reads it."""
         return f"p={self.p}" + f", axes={self.axes}" * bool(self.axes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape. Rows go on counting from call to call until the next step: a batch may come in parts."""
+        """The same shape; each call of a forward pass has noise of its own."""
         if not self.training or self.noise is None or not self.p:
             return x
         shape = x.shape if not self.axes else (*x.shape[: self.axes], *[1] * (x.dim() - self.axes))
-        kept = scattered(shape, self.noise, first=self.rows, device=x.device) >= self.least
-        self.rows += len(x)
+        kept = (
+            scattered(shape, self.noise + _signed(self.calls * _ODD), first=self.first, device=x.device) >= self.least
+        )
+        self.calls += 1
         return x * (kept.to(x.dtype) / (1 - self.p))
 
 
@@ -109,7 +111,14 @@ def _signed(number: int) -> int:
 def hear(layers: Sequence[Dropout], names: Tensor) -> None:
     """Tell every layer the name of its noise, and that a batch begins."""
     for layer, name in zip(layers, names, strict=True):
-        layer.noise, layer.rows = name, 0
+        layer.noise = name
+        layer.first, layer.calls = 0, 0
+
+
+def go_on(layers: Sequence[Dropout], rows: int) -> None:
+    """Tell every layer that a batch goes on with its next part, so many rows behind where the last one began."""
+    for layer in layers:
+        layer.first, layer.calls = layer.first + rows, 0
 
 
 def stir(layers: Sequence[Dropout], seeds: Seeds, step: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tombola.core.artifact import Parts
 from tombola.core.errors import Failed, Refused
 from tombola.core.layout import ignores_padding
-from tombola.core.noise import by_name, dropouts, stir, told_of_draws
+from tombola.core.noise import by_name, dropouts, go_on, stir, told_of_draws
 from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
@@ -100,6 +100,7 @@ class Run:
             loss = self.loss(some, theirs) if parts == 1 else self.loss(some, theirs) * (len(theirs) / len(targets))
             (loss if self.aside is None or losses else loss + self.aside()).backward()
             losses.append(loss.detach())
+            go_on(self.dropouts, len(theirs))
         return losses[0] if parts == 1 else torch.stack(losses).sum()
 
     def advance(self, end: int) -> None:
@@ -249,11 +250,8 @@ class Run:
     def _diverged(self, step: int) -> None:
         assert self.good is not None
         self._checkpoint(self.good)
-        kept = (
-            f"The state at step {self.good.header['step']} is kept in {self.context.scratch}. "
-            if self.context.scratch
-            else ""
-        )
+        step_kept, where = self.good.header["step"], self.context.scratch
+        kept = f"The state at step {step_kept} is kept in {where}. " if where else ""
         raise Failed(
             f"the loss is no longer finite at step {step} of {self.recipe.steps} ({self.ticket!r}, {self.recipe}, "
             f"{self.seeds}). {kept}Lower the rate, warm up, or clip the gradients."
@@ -286,6 +284,8 @@ def check(ticket: Ticket, task: Task, recipe: Recipe) -> None:
         Refused: If they do not.
     """
     check_fit(ticket, task)
+    if recipe.validation:  # A part that rounds to nothing is refused now, not at the first look at it.
+        next(iter(task.evaluation("validation", size=1, holdout=recipe.holdout)))
     if ticket.step >= int(recipe.steps):
         raise Refused(f"{ticket!r} starts at step {ticket.step}; the recipe ends at step {recipe.steps}. Train longer.")
     if ticket.restart == "fine-tune" and (last := recipe.rate(int(recipe.steps) - 1)) < STILL * recipe.optimizer.lr:
