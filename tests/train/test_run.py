@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import math
 import pathlib
+import warnings
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ from tombola.core.machine import Machine
 from tombola.core.seeds import Seeds
 from tombola.core.task import Split, Task
 from tombola.core.ticket import Ticket
+from tombola.find import draw
 from tombola.study.step import Context
+from tombola.tasks.digits import Digits
 from tombola.train import bfloat, checkpoint
 from tombola.train.evaluate import Score, evaluate
 from tombola.train.loop import train
@@ -188,6 +191,38 @@ def test_a_checkpoint_goes_back_to_the_memory_format_of_its_weight(tmp_path: pat
         for name, value in again.optimizer.state[mine].items():
             before = run.optimizer.state[theirs][name]
             assert torch.equal(value, before) and value.stride() == before.stride(), name
+
+
+def test_losses_of_a_checkpoint_lie_where_the_network_is():
+    """Those of the next steps are stacked behind them, on the device."""
+    run = a_run(a_ticket(MLP, POINTS), POINTS, Recipe(steps=10, batch=5, optimizer=Sgd(lr=0.05), evaluate=10))
+    run.advance(3)
+    parts, net = run.packed(), run.net.to("meta")
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # That nothing is copied to a device that holds nothing.
+        again = checkpoint.unpack(dataclasses.replace(parts, groups={**parts.groups, "optimizer": {}}), net, optimizer)
+    assert [loss.device.type for loss in again.losses] == ["meta"] * 3
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("short_stretches")
+def test_a_training_goes_on_in_the_middle_of_an_epoch_on_a_gpu(tmp_path: pathlib.Path):
+    recipe, ticket = Recipe(steps=40, batch=5, optimizer=Sgd(lr=0.05), evaluate=40), a_ticket(MLP, POINTS)
+    machine = Machine(device="cuda", checkpoint=0.0)
+    whole = a_run(ticket, POINTS, recipe, Context(machine)).to_step(40)
+    with pytest.raises(Interrupt):
+        a_run(ticket, POINTS, recipe, Context(machine, tmp_path, stop_at(20), CALL)).to_step(40)
+    again = a_run(ticket, POINTS, recipe, Context(machine, tmp_path))
+    weights = again.to_step(40)
+    assert again.progress.rows[-1]["step"] == 40 and same(weights, whole)
+
+
+def test_a_validation_part_of_nothing_is_refused_at_once():
+    task = Digits()
+    recipe = Recipe(steps=10, batch=5, validation=0.0001)
+    with pytest.raises(Refused, match="there is no validation part"):
+        train(draw(Mlp(hidden=(4,)), task, recipe), task, recipe)
 
 
 def test_the_curve_by_hand():

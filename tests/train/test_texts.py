@@ -14,10 +14,11 @@ from tests.train.test_run import CALL, Interrupt, stop_at
 from tombola.archs.text_encoder import TextEncoder
 from tombola.archs.textcnn import TextCnn
 from tombola.core.errors import Refused
-from tombola.core.layout import Arch
+from tombola.core.layout import PAD, Arch
 from tombola.core.machine import Machine
 from tombola.core.noise import dropouts
 from tombola.core.seeds import Seeds
+from tombola.criteria.grasp import Grasp
 from tombola.criteria.magnitude import Magnitude
 from tombola.criteria.snip import Snip
 from tombola.criteria.synflow import SynFlow
@@ -26,6 +27,7 @@ from tombola.prune import PerLayer
 from tombola.study.step import Context
 from tombola.tasks.reviews import OwnTexts
 from tombola.train import fleet
+from tombola.train.examples import Examples
 from tombola.train.loop import train
 from tombola.train.optimizers import Adam, Sgd
 from tombola.train.recipe import Recipe
@@ -134,6 +136,16 @@ def test_criteria_see_texts(task: OwnTexts):
     assert first.mask == again.mask and first.mask.kept == dense.mask.size // 2
     with pytest.raises(Refused, match="reads tokens, and an input of ones has no meaning"):
         cut_early(dense, task, RECIPE, SynFlow(), density=0.5)
+
+
+def test_criteria_may_have_as_many_texts_of_each_class(task: OwnTexts):
+    dense = draw(ARCH, task, RECIPE)
+    for criterion in (Grasp(per_class=4), Snip(per_class=4)):
+        ticket = cut_early(dense, task, RECIPE, criterion, density=0.5)
+        assert ticket.mask.kept == dense.mask.size // 2
+    [(tokens, labels)] = Examples(task, RECIPE, Seeds(), torch.device("cpu")).batches(1, 7)
+    assert len(tokens) == 14 and labels.bincount().tolist() == [7, 7]
+    assert len(set((tokens != PAD).sum(1).tolist())) > 3 and tokens.min() >= PAD
 
 
 def test_another_vocabulary_is_refused(task: OwnTexts):

@@ -71,7 +71,7 @@ def unpack(parts: Parts, net: nn.Module, optimizer: torch.optim.Optimizer) -> Pr
     losses = parts.groups.get("losses", {})
     return Progress(
         rows=[dict(row) for row in parts.rows],
-        losses=list(losses["values"]) if losses else [],
+        losses=list(losses["values"].to(parameters[0].device)) if losses else [],  # Others are stacked behind them.
         best=dict(parts.groups.get("best", {})),
         **parts.header,
     )

@@ -1,17 +1,30 @@
 """The data that a criterion may have, without knowing the task: batches as in training, from a stream of their own."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from tombola.core.errors import Refused
+from tombola.core.layout import PAD
 from tombola.core.seeds import Seeds, fold
 from tombola.core.task import Task
 from tombola.train.recipe import Recipe
 
 Batch = tuple[Tensor, Tensor]
+
+
+def evenly(texts: Sequence[Tensor]) -> list[Tensor]:
+    """Token numbers, padded behind to the longest of them.
+
+    Example:
+        >>> [text.tolist() for text in evenly([torch.tensor([5, 7]), torch.tensor([9])])]
+        [[5, 7], [9, 0]]
+    """
+    longest = max(len(text) for text in texts)
+    return [pad(text, (0, longest - len(text)), value=PAD) for text in texts]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,4 +90,4 @@ class Examples:
                 step += 1
             drawn = [queue.pop(0) for queue in queues for _ in range(per_class)]
             targets = torch.arange(classes, device=self.device).repeat_interleave(per_class)
-            yield torch.stack(drawn), targets
+            yield torch.stack(evenly(drawn) if self.task.io.tokens else drawn), targets

@@ -251,7 +251,7 @@ def _ask(member: _Member, members: list[_Member]) -> Iterator[Ended]:
     except StopIteration as over:
         members.remove(member)
         yield member.index, member.run, over.value
-    except Failed as error:
+    except (Failed, Refused) as error:
         members.remove(member)
         yield member.index, member.run, error
 
