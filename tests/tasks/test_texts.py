@@ -17,6 +17,7 @@ from tombola.core.task import Grouped, Holdout, Task
 from tombola.core.text import parse
 from tombola.tasks import corpora, encoded, texts, vocabulary
 from tombola.tasks.corpora import Corpus, Texts, cleaned
+from tombola.tasks.encoded import Encoded
 from tombola.tasks.reviews import AmazonReviews, OwnTexts, Reviews
 from tombola.tasks.vocabulary import PAD, UNKNOWN, Options, learned
 
@@ -273,6 +274,47 @@ def test_an_empty_domain_is_refused(tmp_path: Path):
         _ = a_task(folder, domain="tools", vocabulary=60).io
 
 
+def test_a_domain_with_a_plus_in_its_name(tmp_path: Path):
+    columns = reviews(20)
+    columns["domain"] = ["x+y" if domain == "books" else domain for domain in columns["domain"]]
+    folder = write(tmp_path / "mine", train=columns, test=reviews(20, seed=1))
+    with pytest.raises(Refused, match=r"domain 'x\+y' has a '\+' in its name.* Rename it in column 'domain'"):
+        _ = a_task(folder, domain="x+y", vocabulary=60).io
+
+
+def test_a_row_without_a_domain(tmp_path: Path):
+    columns = reviews(20)
+    columns["domain"][3] = None
+    folder = write(tmp_path / "mine", train=columns, test=reviews(20, seed=1))
+    with pytest.raises(Refused, match="column 'domain' has a row without a domain"):
+        _ = a_task(folder, vocabulary=60).io
+
+
+def test_labels_that_are_all_alike(tmp_path: Path):
+    columns = [reviews(20, seed=seed) for seed in (0, 1)]
+    for one in columns:
+        one["label"] = [0] * len(one["label"])
+    folder = write(tmp_path / "mine", train=columns[0], test=columns[1])
+    with pytest.raises(Refused, match="all labels in column 'label' are alike"):
+        _ = a_task(folder, vocabulary=60).io
+
+
+@pytest.mark.parametrize("label", [float("nan"), float("inf")])
+def test_labels_that_are_not_finite(tmp_path: Path, label: float):
+    columns = reviews(20)
+    columns["label"] = [float(one) for one in columns["label"]]  # type: ignore[arg-type]
+    columns["label"][3] = label
+    folder = write(tmp_path / "mine", train=columns, test=reviews(20, seed=1))
+    with pytest.raises(Refused, match="column 'label' holds (nan|inf|None), no whole number"):
+        _ = a_task(folder, vocabulary=60).io
+
+
+def test_a_text_of_no_token_has_one_place():
+    part = Encoded(np.array([5, 7], dtype=np.int32), np.array([0, 2]), np.array([0, 1]), np.array([0, 0]))
+    assert part.padded(np.array([0])).tolist() == [[PAD]]
+    assert part.padded(np.array([0, 1])).tolist() == [[PAD, PAD], [5, 7]]
+
+
 def test_bytes_that_are_no_text(tmp_path: Path):
     (tmp_path / "mine").mkdir()
     for split in ("train", "test"):
@@ -343,6 +385,21 @@ def test_too_few_reviews_and_stars_that_are_none(tmp_path: Path):
     forget()
     with pytest.raises(Damaged, match="column 'rating' holds 9. Stars are 1 to 5"):
         _ = amazon(tmp_path).io
+    file.write_text('{"rating": NaN, "text": "what now"}\n')
+    forget()
+    with pytest.raises(Refused, match="column 'rating' holds (nan|None), no whole number"):
+        _ = amazon(tmp_path).io
+    file.write_text("")
+    forget()
+    with pytest.raises(Refused, match="domain 'Books' has no row in raw/Books.jsonl"):
+        _ = amazon(tmp_path).io
+
+
+def test_a_file_may_have_braces_in_its_name(tmp_path: Path):
+    for seed, name in enumerate(("Books", "Music")):
+        stars(tmp_path, name, number=40, seed=seed)
+    (tmp_path / "raw").rename(tmp_path / "{x}")
+    assert amazon(tmp_path, file="{x}/{domain}.jsonl").io.classes == 2
 
 
 def test_reviews_of_the_study():

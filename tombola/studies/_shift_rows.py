@@ -115,10 +115,10 @@ def few_labels(bench: Bench, pairs: Sequence[Pair], numbers: Sequence[int], roun
     """Masks carried to targets of few labels, against the dense network and shuffled masks there."""
     for _, target in _once(pairs):
         have = bench.task(target).train_size(bench.recipe.holdout)
-        if max(numbers) > have:  # Refused now, before anything runs.
+        if max(numbers) >= have:  # Refused now, before anything runs.
             raise Refused(
-                f"few={tuple(numbers)}: '{target}' has {have:,} examples to train on. Name numbers up to that, or "
-                "leave the part 'few' out."
+                f"few={tuple(numbers)}: '{target}' has {have:,} examples to train on, which end the curve. Name "
+                "numbers below that, or leave the part 'few' out."
             )
     for few in numbers:
         labels = {"figure": "few labels", "labels": few, "seed": bench.seed}

@@ -140,7 +140,15 @@ def open_study(text: str) -> Study:
     defaults = {n: p.default for n, p in inspect.signature(function).parameters.items() if n in settings}
     if missing := [n for n, default in defaults.items() if default is inspect.Parameter.empty and n not in given]:
         raise Refused(f"{place} needs the setting '{missing[0]}': write \"{place}({missing[0]}=...)\".")
+    _check_seeds(place, given)
     return Study(module, place, {**defaults, **given})
+
+
+def _check_seeds(place: str, given: Mapping[str, Any]) -> None:
+    """Refuse a list of seeds that is empty, or has one twice: two equal runs would count as two."""
+    seeds = given.get("seeds")
+    if isinstance(seeds, tuple) and (not seeds or len(set(cast("tuple[Any, ...]", seeds))) < len(seeds)):
+        raise Refused(f"{place}: seeds={text_of(seeds)}. A run has one at least, and none twice: write seeds=(0, 1).")
 
 
 def _said(place: str) -> str:

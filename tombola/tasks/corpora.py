@@ -122,9 +122,16 @@ def read(library: Library, domains: tuple[str, ...]) -> Corpus:
         found = numbered(library, [rows(library, split, domains) for split in splits])
         train, test = (_labelled(library, split, part) for split, part in zip(splits, found, strict=True))
         corpus = Corpus(train, test, 1 + int(max(train.labels.max(), test.labels.max())))
+    if corpus.classes < 2:
+        raise Refused(f"{source.name}: all labels in column '{source.label}' are alike, and to tell classes takes two.")
     there = sorted({*corpus.train.domains, *corpus.test.domains})
     for domain in domains:
         if domain not in there:
+            if joined := [name for name in there if "+" in name]:
+                raise Refused(
+                    f"{source.name}: domain '{joined[0]}' has a '+' in its name, which joins domains here. Rename it "
+                    f"in column '{library.domain}'."
+                )
             raise unknown(f"domain of {source.name}", domain, there)
     corpus = cleaned(corpus)
     for what, part in (("training", corpus.train), ("test", corpus.test)):

@@ -37,9 +37,9 @@ class Encoded(NamedTuple):
         return np.diff(self.ends, prepend=0)
 
     def padded(self, rows: Rows, *, to: int = 0) -> NDArray[np.int64]:
-        """Some of the texts, (B, T), padded behind to the longest of them, or to a length."""
+        """Some of the texts, (B, T), padded behind to the longest of them, or to a length; T is 1 at least."""
         ends, lengths = self.ends[rows], self.lengths[rows]
-        places = np.arange(to or int(lengths.max()))
+        places = np.arange(to or max(1, int(lengths.max())))
         found = places < lengths[:, None]
         at = np.where(found, (ends - lengths)[:, None] + places, 0)
         return np.where(found, self.tokens[at], PAD).astype(np.int64)

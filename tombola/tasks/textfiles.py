@@ -1,6 +1,7 @@
 """Reading texts in the hub's layout with `datasets`. Imported only when a set of texts is read."""
 
 import itertools
+import math
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,10 @@ from tombola.tasks.hubfiles import check_place, loaded, quietly, split_of
 from tombola.tasks.sources import Place, absent, locate
 
 
+class EmptyFile(Exception):
+    """A file of nothing, in which `datasets` finds not even columns."""
+
+
 def rows(library: Library, split: str, domains: tuple[str, ...]) -> list[Row]:
     """The rows of a split: text, label or stars, and domain.
 
@@ -23,10 +28,14 @@ def rows(library: Library, split: str, domains: tuple[str, ...]) -> list[Row]:
     place = locate(library.source)
     found: list[Row] = []
     for domain in domains if library.file else ("all",):
-        file = library.file.format(domain=domain)
+        file = library.file.replace("{domain}", domain)
         try:
             check_place(library.source, place.path, where=place.where)
             found += _read(library, split, place, file, domain)
+        except EmptyFile as error:
+            raise Refused(
+                f"{library.source.name}: domain '{domain}' has no row in {file}. Name another one."
+            ) from error
         except OSError as error:
             raise Refused(absent(library.source, place, error)) from error
         except (UnicodeDecodeError, DatasetGenerationError) as error:
@@ -43,7 +52,10 @@ def _read(library: Library, split: str, place: Place, file: str, domain: str) ->
     with quietly(offline=place.where == "cache"), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         cache = scratch if place.where == "folder" else None
         if file:
-            part = loaded(source, place.path, cache=cache, split=split, data_files={split: file}, streaming=True)
+            try:
+                part = loaded(source, place.path, cache=cache, split=split, data_files={split: file}, streaming=True)
+            except StopIteration as error:
+                raise EmptyFile from error
         else:
             part = split_of(source, loaded(source, place.path, cache=cache), split, place.path, cache=cache)
         names = [library.text, library.stars or source.label, *([library.domain] if library.domain else [])]
@@ -60,9 +72,11 @@ def _row(library: Library, text: Any, label: Any, domain: Any) -> Row:
     name = library.source.name
     if not isinstance(text, str | None):
         raise Refused(f"{name}: column '{library.text}' holds {text!r:.60}, which is no text.")
+    if domain is None:
+        raise Refused(f"{name}: column '{library.domain}' has a row without a domain. Fill it in, or drop the row.")
     if isinstance(label, str) and label and not library.stars:
         return text or "", label, str(domain)
-    if not isinstance(label, int | float) or int(label) != label:
+    if not isinstance(label, int | float) or not math.isfinite(label) or int(label) != label:
         column, kind = library.stars or library.source.label, "" if library.stars else " and no name of a class"
         raise Refused(f"{name}: column '{column}' holds {label!r:.60}, no whole number{kind}.")
     return text or "", int(label), str(domain)
