@@ -98,7 +98,7 @@ def test_a_span_that_rounds_do_not_reach_is_left_out():
         for name in contrast(chain, (ALL,) * 3, (2, 4, 6), spans=((1, 5), (2, 6), (3, 5), (4, 7))).numbers()
         if name.startswith("lead") and not name.endswith("error")
     }
-    assert named == {"lead_2_to_6_points", "lead_3_to_5_points"}
+    assert named == {"lead_2_to_6_points"}  # Of 3 to 5 there is round 4 alone.
 
 
 def test_one_round_has_no_slope():
@@ -133,6 +133,23 @@ def test_questions_in_another_guise_are_the_same_questions():
     assert shared["lead_1_to_1_points_error"] == pytest.approx(0)
     with pytest.raises(Refused, match=r"tasks of \[4, 8\] test examples do not share"):
         contrast((ALL, answering(OTHER, 0, 0)), (HALF, answering(OTHER, 1, 0)), (1, 1), questions="shared")
+
+
+def test_questions_that_overlap_are_no_more_than_twice_as_certain():
+    guise = Given(rows=ROWS[::-1], labels=(1, 1, 0, 0))
+    here, there = (ALL, answering(guise, 0, 1)), (HALF, answering(guise, 0, 0))
+    found = contrast(here, there, (1, 1), spans=((1, 1),), questions="overlapping").numbers()
+    assert found["lead_1_to_1_points_error"] == pytest.approx(100 * 2 * math.sqrt((0.25 / 3) / 4))
+
+
+def test_at_home_and_abroad_by_hand():
+    """Abroad it answers 8 of 8, at home 2 of 4: 50 points better, and the errors are those of two test sets."""
+    abroad, home = answering(OTHER, 0, 0), HALF
+    with pytest.raises(Refused, match="are two tasks. Compare accuracies on one"):
+        contrast((abroad,), (home,), (1,))
+    found = contrast((abroad,), (home,), (1,), spans=((1, 1),), questions="of two tasks").numbers()
+    assert found["lead_1_to_1_points"] == pytest.approx(50) and found["examples"] == 12
+    assert found["lead_1_to_1_points_error"] == pytest.approx(100 * math.sqrt((1 / 3) / 4))  # 1 1 0 0 at home.
 
 
 def test_unequal_numbers_of_weights_are_told():

@@ -11,6 +11,7 @@ from tombola.probes.predictions import Numbers
 from tombola.study.step import Context, step
 from tombola.train.trained import Trained
 
+Questions = Literal["of each task", "shared", "overlapping", "of two tasks"]
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
 SPANS: Spans = ((1, 5), (1, 7), (1, 13), (1, 20), (6, 20), (8, 17), (12, 20))
@@ -29,14 +30,27 @@ def _in_pairs(**given: Any) -> dict[str, Any]:
     return given
 
 
-@step("contrast", prepare=_in_pairs)
+def reaches(at: Sequence[int], span: Span) -> bool:
+    """Whether rounds stand for a span: they reach to both its ends, and those inside lie over half of it at least.
+
+    Example:
+        >>> reaches([1, 4, 20], (1, 5)), reaches([1, 20], (1, 5)), reaches([2, 5], (1, 5)), reaches([3], (3, 3))
+        (True, False, False, True)
+    """
+    first, last = span
+    inside = [number for number in at if first <= number <= last]
+    over_half = bool(inside) and 2 * (max(inside) - min(inside)) >= last - first
+    return min(at) <= first and last <= max(at) and over_half
+
+
+@step("contrast", version=2, prepare=_in_pairs)
 def contrast(
     here: tuple[Trained, ...],
     there: tuple[Trained, ...],
     at: tuple[int, ...],
     spans: Spans = SPANS,
     bends: tuple[tuple[Span, Span], ...] = BENDS,
-    questions: Literal["of each task", "shared"] = "of each task",
+    questions: Questions = "of each task",
     *,
     context: Context = Context(),
 ) -> Measurement:
@@ -47,7 +61,7 @@ def contrast(
     (least squares), turned so that losing is positive. `fall_apart_...` is that of `here` less that of `there`,
     `fall_above_half_...` that of `here` less half of that of `there`, and `mean_1_to_5_accuracy` the mean of `here`.
     `bend_1_to_5_and_6_to_20_points` is what a round costs `here` in the second span more than in the first. A span is
-    left out unless the rounds reach to both its ends, and a slope where there is a single round.
+    left out unless the rounds reach to both its ends and lie over half of it, and a slope where there is one round.
 
     Each comes with its standard error over test examples, as in `lead_1_to_5_points_error`: differences are taken
     example by example, so that what is hard for both does not count as noise. It says how far another test set of that
@@ -62,10 +76,12 @@ def contrast(
         spans: First and last round, both included.
         bends: Pairs of spans.
         questions: "shared" where all tasks show the same test examples, in the same order and in other guises, such as
-            pictures clean and corrupted.
+            pictures clean and corrupted; "overlapping" where they have some in common, which are not told: standard
+            errors of tasks are then added up, more than they can be together; "of two tasks" where those of a pair
+            were trained on two, a ticket at home and abroad.
 
     Raises:
-        Refused: If these are not as many, a pair was trained on two tasks, or the questions are not shared.
+        Refused: If these are not as many, a pair was trained on two tasks unsaid, or the questions are not shared.
 
     Example:
         >>> from tombola.archs.mlp import Mlp
@@ -79,32 +95,38 @@ def contrast(
         >>> list(found.numbers())[:2], found.numbers()["examples"]
         (['lead_1_to_2_points', 'lead_1_to_2_points_error'], 360)
     """
-    check_pairs("contrast", here, there)
+    if questions != "of two tasks":
+        check_pairs("contrast", here, there)
     right = answered((*here, *there), context)
-    tasks = [str(one.task) if questions == "of each task" else "" for one in here]
-    ours, theirs = ([right[asked(one)] for one in side] for side in (here, there))
-    sizes = {task: {len(value) for name, value in zip(tasks, ours, strict=True) if name == task} for task in tasks}
+    both, count = (*here, *there), len(here)
+    tasks = ["" if questions == "shared" else str(one.task) for one in both]
+    values = [right[asked(one)] for one in both]
+    sizes = {task: {len(value) for name, value in zip(tasks, values, strict=True) if name == task} for task in tasks}
     if odd := [size for size in sizes.values() if len(size) > 1]:
         raise Refused(f"contrast: tasks of {sorted(odd[0])} test examples do not share their questions.")
-    apart = [one - other for one, other in zip(ours, theirs, strict=True)]
-    half = [one - other / 2 for one, other in zip(ours, theirs, strict=True)]
+
+    def told(name: str, unit: float, weights: Mapping[int, float], less: float = 0.0) -> None:
+        """A weighted sum over `here`, less some of the same over `there`, with its error."""
+        weights = {**weights, **({count + place: -less * weight for place, weight in weights.items()} if less else {})}
+        value, error = mixed(values, weights, tasks, overlapping=questions == "overlapping")
+        numbers[name], numbers[f"{name}_error"] = unit * value, abs(unit) * error
+
     numbers: dict[str, float] = {}
     for span in spans:
         inside = _inside(at, span)
         if not inside:
             continue
         mean = dict.fromkeys(inside, 1 / len(inside))
-        numbers |= _with_error(f"lead_{_named(span)}_points", 100.0, mixed(apart, mean, tasks))
-        numbers[f"mean_{_named(span)}_accuracy"] = mixed(ours, mean, tasks)[0]
+        told(f"lead_{_named(span)}_points", 100.0, mean, less=1.0)
+        numbers[f"mean_{_named(span)}_accuracy"] = mixed(values, mean, tasks)[0]
         slope = _slope(inside)
-        for name, values in (("fall", ours), ("fall_apart", apart), ("fall_above_half", half)) if slope else ():
-            numbers |= _with_error(f"{name}_{_named(span)}_points", -100.0, mixed(values, slope, tasks))
+        for name, less in (("fall", 0.0), ("fall_apart", 1.0), ("fall_above_half", 0.5)) if slope else ():
+            told(f"{name}_{_named(span)}_points", -100.0, slope, less)
     for first, second in bends:
         early, late = _slope(_inside(at, first)), _slope(_inside(at, second))
         if early and late:
             bend = {place: late.get(place, 0.0) - early.get(place, 0.0) for place in {**early, **late}}
-            name = f"bend_{_named(first)}_and_{_named(second)}_points"
-            numbers |= _with_error(name, -100.0, mixed(ours, bend, tasks))
+            told(f"bend_{_named(first)}_and_{_named(second)}_points", -100.0, bend)
     numbers["weights_apart"] = max(_weights_apart(*pair) for pair in zip(here, there, strict=True))
     numbers["examples"] = sum(size.pop() for size in sizes.values())
     return Measurement(numbers, tables={"rounds": _rounds(here, there, at, right)})
@@ -115,11 +137,8 @@ def _named(span: Span) -> str:
 
 
 def _inside(at: Sequence[int], span: Span) -> dict[int, int]:
-    """The places of the rounds in a span; none unless the rounds reach to both its ends."""
-    first, last = span
-    if min(at) > first or max(at) < last:
-        return {}
-    return {place: number for place, number in enumerate(at) if first <= number <= last}
+    """The places of the rounds in a span; none unless the rounds stand for it."""
+    return {place: number for place, number in enumerate(at) if span[0] <= number <= span[1] and reaches(at, span)}
 
 
 def _weights_apart(one: Trained, other: Trained) -> float:
@@ -133,10 +152,6 @@ def _slope(rounds: Mapping[int, int]) -> dict[int, float]:
     middle = sum(rounds.values()) / len(rounds)
     spread = sum((number - middle) ** 2 for number in rounds.values())
     return {place: (number - middle) / spread for place, number in rounds.items()}
-
-
-def _with_error(name: str, unit: float, found: tuple[float, float]) -> dict[str, float]:
-    return {name: unit * found[0], f"{name}_error": abs(unit) * found[1]}
 
 
 def _rounds(

@@ -74,21 +74,24 @@ def answered(networks: Sequence[Trained], context: Context) -> dict[tuple[str, s
     return {name: 1 - one.wrong.astype(np.float64) for name, one in made.items()}
 
 
-def mixed(values: Sequence[Numbers], weights: Mapping[int, float], tasks: Sequence[str]) -> tuple[float, float]:
+def mixed(
+    values: Sequence[Numbers], weights: Mapping[int, float], tasks: Sequence[str], *, overlapping: bool = False
+) -> tuple[float, float]:
     """A weighted sum of accuracies, and its standard error over the examples of each task.
 
     Args:
         values: The answers of each network, as `answered` gives them.
         weights: The weight of each place in `values`.
         tasks: Whose questions those in each place are: answers to the same ones are taken together, example by example.
+        overlapping: Whether tasks have questions in common. Their errors are then added up, the most that they can be.
 
     Example:
         >>> mixed([np.array([1.0, 0.0]), np.array([0.0, 1.0])], {0: 0.5, 1: 0.5}, ["a", "a"])
         (0.5, 0.0)
     """
-    total, variance = 0.0, 0.0
+    total, errors = 0.0, list[float]()
     for task in dict.fromkeys(tasks[place] for place in weights):
         each = np.stack([weight * values[place] for place, weight in weights.items() if tasks[place] == task]).sum(0)
         total += float(each.mean())
-        variance += float(each.var(ddof=1)) / len(each) if len(each) > 1 else math.inf
-    return total, math.sqrt(variance)
+        errors.append(math.sqrt(each.var(ddof=1) / len(each)) if len(each) > 1 else math.inf)
+    return total, sum(errors) if overlapping else math.hypot(*errors)

@@ -6,6 +6,7 @@ SHIFT = {
     "TICKET-RANDOM": "the same search with new random values in every round",
     "TICKET-RANDOM, masks borrowed": "the masks of TICKET-RESET on new random values",
     "TICKET-TARGET": "the target's own ticket, found there",
+    "TICKET-SOURCE": "the same ticket in the domain that it was found in",
     "MASKS-RESET": "the source's masks and first values, trained in the target",
     "MASKS-RANDOM": "the source's masks on new random values, trained in the target",
     "fine-tuned": "the source's masks and its trained values, trained on in the target",

@@ -18,13 +18,16 @@ from tombola.core.layout import blank
 from tombola.criteria.snip import Snip
 from tombola.moves.controls import Reinit, Shuffle
 from tombola.moves.transplant import Transplant
+from tombola.probes.contrast import Questions
 from tombola.prune.target import target as left
 
 KEEP = 0.65
 """A cut takes 35 % of what lives in each tensor."""
-ENOUGH = 1.05
-"""A narrow dense network may have 5 % more weights than the ticket that it is compared with."""
+NEARLY = 0.05
+"""A narrow dense network has as many weights as the ticket that it is compared with, but for 5 %."""
 BORROWED = "TICKET-RANDOM, masks borrowed"
+HOME = "TICKET-SOURCE"
+"""The source's TICKET-RESET in its own domain, against which a loss on the target can be told too."""
 OTHER = 1000
 """Added to a seed for a second initialisation."""
 CARRIED = ("fine-tuned", "signs", "embedding dense", "aligned", "not aligned")
@@ -60,10 +63,18 @@ class Bench:
 
     @functools.cache  # noqa: B019
     def narrow(self, number: int) -> Any:
-        """The largest of them with no more weights than a ticket of a round; None where there is none so small."""
-        most = ENOUGH * sum(self.counts(number, self.first).values())
-        able = {arch: size for arch in self.narrower() if (size := self._size(arch)) <= most}
-        return max(able, key=lambda arch: able[arch], default=None)
+        """The one of them whose number of weights is next to that of a ticket of a round; None where none is near."""
+        wanted = sum(self.counts(number, self.first).values())
+        nearest = self._nearest(self.narrower(), wanted)
+        best = self._nearest([nearest, *self.varied(nearest)], wanted)
+        return best if abs(self._size(best) - wanted) <= NEARLY * wanted else None
+
+    def varied(self, arch: Any) -> Iterable[Any]:
+        """Networks much like one of the smaller ones, to come nearer to a number of weights."""
+        return ()
+
+    def _nearest(self, archs: Iterable[Any], wanted: int) -> Any:
+        return min(archs, key=lambda arch: abs(self._size(arch) - wanted))
 
     def _size(self, arch: Any) -> int:
         """Weights and biases."""
@@ -90,8 +101,8 @@ class Bench:
         return "carried"
 
     @property
-    def questions(self) -> Literal["of each task", "shared"]:
-        """Whether domains show the same test examples in other guises."""
+    def questions(self) -> Questions:
+        """Whether domains show the same test examples in other guises, or have some in common."""
         return "of each task"
 
     def controls(self) -> tuple[str, ...]:
@@ -135,9 +146,16 @@ class Bench:
         given: dict[str, Any] = {"steps": whole.steps, "evaluate": whole.steps, "batch": batch}
         return dataclasses.replace(self.recipe, **given, select="last", split_seed=self.seed)
 
+    @property
+    def snip(self) -> Snip:
+        """The criterion, and how many batches it sees."""
+        return Snip()
+
     @functools.cache  # noqa: B019
     def end(self, strategy: str, source: str, target: str, number: int, few: int = 0) -> Any:
-        """The network of a strategy at a round, trained on the target."""
+        """The network of a strategy at a round, trained on the target, or at home."""
+        if strategy == HOME:
+            return self.end("TICKET-RESET", "", source, number)
         return self.trained(self.ticket(strategy, source, target, number), target, few)
 
     @functools.cache  # noqa: B019
@@ -182,7 +200,7 @@ class Bench:
             counts, whole = self.counts(number, target), self.counts(0, target)
             density = sum(counts.values()) / sum(whole.values())
             scope = Everywhere(tensors="all", exclude=self.scope.exclude)
-            given |= {"criterion": Snip(), "scope": scope, "density": density}
+            given |= {"criterion": self.snip, "scope": scope, "density": density}
             return defer(cut_early, ticket=self.chain(target)[0], **given)
         ticket = self.chain(target)[0] if number == 1 else self._at_target(strategy, target, number - 1)
         return defer(cut_early, ticket=ticket, scope=self.scope, keep=KEEP, **given)  # Round by round: equal counts.

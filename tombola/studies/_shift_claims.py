@@ -13,21 +13,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tombola import Better, Beyond, Claim
-from tombola.studies._shift import BORROWED
+from tombola.probes.contrast import reaches
+from tombola.studies._shift import BORROWED, Bench
 from tombola.studies._shift_plan import Pair, Plan, sources_of
-from tombola.studies._shift_rows import CARRIED_AGAINST, INSIDE, ON_BORROWED
+from tombola.studies._shift_rows import AGAINST_HOME, CARRIED_AGAINST, INSIDE, ON_BORROWED
 
 RANDOM, FULL = (f"{name} against {other}" for name, other in INSIDE)
 RESET_BORROWED, RANDOM_BORROWED = (f"{name} against {other}" for name, other in ON_BORROWED)
 RESET_TARGET, RANDOM_TARGET, RESET_RANDOM = (f"{name} against {other}" for name, other in CARRIED_AGAINST)
+AT_HOME = tuple(f"{name} against {other}" for name, other in AGAINST_HOME)
 ALIKE = 1.0
 """Curves less than a point apart are alike."""
 FLAT = 0.5
 """A curve that loses less than half a point a round is flat."""
 LOST = (-5.0, -3.0)
 """What masks of Books and of Electronics lose, in points."""
-GROWN = 12
-"""From this round on gap and spread are looked at again (R4)."""
+GROWING = ((1, 7), (12, 20))
+"""The rounds at which gap and spread are held against each other (R4)."""
 OUTDONE = ("shuffled", "magnitude at init", "SNIP", "small dense")
 BEND = "bend_1_to_5_and_6_to_20_points"
 UNEQUAL = ("FULL-MODEL", "small dense", "embedding dense")
@@ -61,14 +63,14 @@ def _of(comparison: str, **labels: Any) -> Labels:
     return {"comparison": comparison, **labels}
 
 
-def whole(said: Iterable[Claim], plan: Plan, controls: Sequence[str], *, seeds: int) -> Iterator[Claim]:
+def whole(said: Iterable[Claim], plan: Plan, bench: Bench, *, seeds: int) -> Iterator[Claim]:
     """What a study says of its domains, and what holds of all; of that, what its rounds reach to."""
     more = [changes()] if seeds > 1 else []
     sources = sources_of(plan.controlled)
     if plan.has("borrowed"):
         more += on_borrowed(plan.domains)
     if plan.has("controls"):
-        more += against_controls(sources, controls, plan.some)
+        more += against_controls(sources, bench, plan.some)
     if plan.has("few"):
         more += with_few(sources, plan.few, plan.some[:1])
         more += over_labels(plan.controlled, plan.some[:1])
@@ -82,8 +84,9 @@ def inside(domains: Sequence[str], winners: Sequence[str], *, seeds: int) -> Ite
     for domain in winners:
         test = ahead(_of(FULL, domain=domain), (1, 5))
         yield Claim(f"R2: TICKET-RESET beats FULL-MODEL in {domain}, rounds 1 to 5", tests=(test,), family="R2")
-    same = alike(_of(RANDOM, domain="all"), (1, 7))
-    yield Claim("R3: TICKET-RESET and TICKET-RANDOM are within a point, rounds 1 to 7", tests=same, family="R3")
+    same = tuple(test for domain in domains for test in alike(_of(RANDOM, domain=domain), (1, 7)))
+    sentence = "R3: TICKET-RESET and TICKET-RANDOM are within a point in every domain, rounds 1 to 7"
+    yield Claim(sentence, tests=same, family="R3")
     if seeds > 1:
         for of, what in (("gap", "RANDOM's distance to RESET"), ("spread", "RANDOM's spread over seeds")):
             where = {"probe": "transition", "what": "chain"}
@@ -100,8 +103,9 @@ def on_borrowed(domains: Sequence[str]) -> Iterator[Claim]:
     best = tuple(ahead(_of(RESET_BORROWED, domain=domain), (1, 20)) for domain in domains)
     sentence = "R1, masks borrowed: TICKET-RESET is above TICKET-RANDOM in every domain, over all rounds"
     yield Claim(sentence, tests=best, family="R1")
-    sentence = "R3, masks borrowed: TICKET-RESET and TICKET-RANDOM are within a point, rounds 1 to 7"
-    yield Claim(sentence, tests=alike(_of(RESET_BORROWED, domain="all"), (1, 7)), family="R3")
+    same = tuple(test for domain in domains for test in alike(_of(RESET_BORROWED, domain=domain), (1, 7)))
+    sentence = "R3, masks borrowed: TICKET-RESET and TICKET-RANDOM are within a point in every domain, rounds 1 to 7"
+    yield Claim(sentence, tests=same, family="R3")
     sentence = "TICKET-RANDOM with masks of its own and with borrowed ones are within a point, over all rounds"
     yield Claim(sentence, tests=alike(_of(RANDOM_BORROWED, domain="all"), (1, 20)), family="readings")
 
@@ -114,18 +118,21 @@ def worst(domain: str, domains: Sequence[str]) -> Claim:
     return Claim(f"R6: FULL-MODEL is worse in {domain} than in any other domain", tests=tests, family="R6")
 
 
-def carried(sources: Sequence[str], *, books: str, electronics: str, cds: str) -> Iterator[Claim]:
-    """R7 to R11: masks carried to other domains, by the source's part in the paper."""
-    for source in sources:
+def carried(pairs: Sequence[Pair], *, books: str, electronics: str, cds: str) -> Iterator[Claim]:
+    """R7 to R11: masks carried to other domains, by their part in the paper; R8 against both that it may mean."""
+    for source in sources_of(pairs):
         if source == cds:
-            both = tuple(ahead(_of(name, source=source), (1, 13)) for name in (RESET_TARGET, RANDOM_TARGET))
-            yield Claim(f"R7: masks of {source} beat TICKET-TARGET, rounds 1 to 13", tests=both, family="R7")
+            names = [f"{source} to {target}" for start, target in pairs if start == source]
+            each = itertools.product((RESET_TARGET, RANDOM_TARGET), names)
+            both = tuple(ahead(_of(name, pair=pair), (1, 13)) for name, pair in each)
+            sentence = f"R7: masks of {source} beat TICKET-TARGET on every target, rounds 1 to 13"
+            yield Claim(sentence, tests=both, family="R7")
         if source in (books, electronics):
-            for name in (RESET_TARGET, RANDOM_TARGET):
+            for name in (RESET_TARGET, RANDOM_TARGET, *AT_HOME):
                 low, high = LOST
-                where = _of(name, source=source)
+                where, other = _of(name, source=source), name.split()[-1]
                 band = ahead(where, (1, 5), low), ahead(where, (1, 5), high, higher=False)
-                sentence = f"R8: {name.split()[0]} of {source} loses 3 to 5 points to TICKET-TARGET, rounds 1 to 5"
+                sentence = f"R8: {name.split()[0]} of {source} loses 3 to 5 points to {other}, rounds 1 to 5"
                 yield Claim(sentence, tests=band, family="R8")
         yield from shapes(source)
         yield dense_beaten(source)
@@ -194,10 +201,11 @@ def nearest(domains: Sequence[str], close: Sequence[str], far: Sequence[str]) ->
         yield Claim(f"R13: {extreme} are the {word} two domains", tests=tests, family="R13")
 
 
-def against_controls(sources: Sequence[str], controls: Sequence[str], rounds: Sequence[int]) -> Iterator[Claim]:
+def against_controls(sources: Sequence[str], bench: Bench, rounds: Sequence[int]) -> Iterator[Claim]:
     """Not of the paper: that it is the mask which is carried, and what carrying more or less of it does."""
     for source, number in itertools.product(sources, rounds):
         span = (number, number)
+        controls = [name for name in bench.controls() if name != "small dense" or bench.narrow(number) is not None]
         for name in [name for name in controls if name in OUTDONE]:
             better = ahead(_of(f"MASKS-RESET against {name}", source=source), span)
             yield Claim(f"masks of {source} beat {name} at round {number}", tests=(better,), family=f"beats {name}")
@@ -236,15 +244,19 @@ def reached(claims: Iterable[Claim], inside: Sequence[int], carried: Sequence[in
     """The claims on spans that the rounds reach to: those of chains, and those at which masks are carried."""
     for claim in claims:
         spans = [
-            (carried if _at_carried(test.where) else inside, int(first), int(last))
+            (carried if _at_carried(test.where) else inside, span)
             for test in claim.tests
-            for first, last in re.findall(r"(\d+)_to_(\d+)", test.of)
+            for span in (GROWING if "growth" in test.of else _named(test.of))
         ]
-        grows = any("growth" in test.of for test in claim.tests) and max(inside) < GROWN
-        if all(min(rounds) <= first and last <= max(rounds) for rounds, first, last in spans) and not grows:
+        if all(reaches(rounds, span) for rounds, span in spans):
             yield claim
+
+
+def _named(number: str) -> list[tuple[int, int]]:
+    """The spans in the name of a number."""
+    return [(int(first), int(last)) for first, last in re.findall(r"(\d+)_to_(\d+)", number)]
 
 
 def _at_carried(where: Mapping[str, Any]) -> bool:
     """Whether rows are of the rounds at which masks are carried, and not of all of a chain."""
-    return "source" in where or "sources" in where or str(where.get("comparison")).endswith(BORROWED)
+    return bool({"source", "sources", "pair"} & set(where)) or str(where.get("comparison")).endswith(BORROWED)

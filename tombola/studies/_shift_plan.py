@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 from tombola import Refused
+from tombola.probes.contrast import reaches
 from tombola.probes.correlation import FEWEST
 from tombola.studies._words import known
 
@@ -61,7 +62,7 @@ def related_leads(pairs: Sequence[Pair], carried: Sequence[int]) -> tuple[str, .
         ('lead_1_to_5_points',)
     """
     spans = ((1, 5), (1, 20)) if len(pairs) >= FEWEST else ()
-    return tuple(f"lead_{a}_to_{b}_points" for a, b in spans if min(carried) <= a and max(carried) >= b)
+    return tuple(f"lead_{a}_to_{b}_points" for a, b in spans if reaches(carried, (a, b)))
 
 
 def pairs_of(sources: Sequence[str], targets: Sequence[str]) -> tuple[Pair, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tombola import Goal, Refused, defer, row
-from tombola.probes.contrast import SPANS, Spans, contrast
+from tombola.probes.contrast import SPANS, Questions, Spans, contrast
 from tombola.probes.correlation import correlation
 from tombola.probes.disagreement import disagreement
 from tombola.probes.learning_curve import learning_curve
@@ -13,7 +13,7 @@ from tombola.probes.outcomes import outcomes
 from tombola.probes.overlap import overlap
 from tombola.probes.shift import shift
 from tombola.probes.transition import transition
-from tombola.studies._shift import AT_TARGET, BORROWED, Bench
+from tombola.studies._shift import AT_TARGET, BORROWED, HOME, Bench
 from tombola.studies._shift_plan import Pair, Plan, related_leads
 
 INSIDE = (("TICKET-RESET", "TICKET-RANDOM"), ("TICKET-RESET", "FULL-MODEL"))
@@ -24,6 +24,8 @@ CARRIED_AGAINST = (
     ("MASKS-RESET", "MASKS-RANDOM"),
 )
 """Pairs of strategies that are held against each other."""
+AGAINST_HOME = (("MASKS-RESET", HOME), ("MASKS-RANDOM", HOME))
+"""The same, of two domains: what a mask loses by being carried."""
 OF_FEATURES = ("mmd2_features", "frechet_features")
 """Distances that the features of a network decide."""
 
@@ -91,6 +93,9 @@ def transfers(bench: Bench, pairs: Sequence[Pair], rounds: Sequence[int]) -> Ite
     for source, own in _by_source(pairs).items():
         for name, other in (*CARRIED_AGAINST, ("MASKS-RESET", "FULL-MODEL")):
             held = _held(bench, name, other, own, rounds)
+            yield row(held, comparison=f"{name} against {other}", source=source, seed=bench.seed)
+        for name, other in AGAINST_HOME if bench.head == "carried" else ():  # Elsewhere classes are others.
+            held = _held(bench, name, other, own, rounds, questions="of two tasks")
             yield row(held, comparison=f"{name} against {other}", source=source, seed=bench.seed)
 
 
@@ -262,11 +267,13 @@ def _held(
     rounds: Sequence[int],
     spans: Spans = SPANS,
     few: int = 0,
+    questions: Questions = "of each task",
 ) -> Any:
     """One strategy against another one, round by round on every pair."""
     each = [(source, target, number) for source, target in pairs for number in rounds]
     here, there = (tuple(bench.end(what, *where, few) for where in each) for what in (name, other))
-    given = {"at": tuple(number for *_, number in each), "spans": spans, "questions": bench.questions}
+    given = {"at": tuple(number for *_, number in each), "spans": spans}
+    given["questions"] = bench.questions if questions == "of each task" else questions
     return defer(contrast, here=here, there=there, **given)
 
 

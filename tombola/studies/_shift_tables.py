@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tombola import Curve, Pivot
+from tombola.probes.contrast import reaches
 from tombola.studies._shift_plan import Plan, related_leads
 from tombola.studies._shift_rows import OF_FEATURES
 
@@ -65,9 +66,9 @@ def leads(inside: Sequence[int], carried: Sequence[int]) -> Iterator[Pivot]:
     """
     for first, last in SPANS:
         of, title = f"lead_{first}_to_{last}_points", f"Lead in points, rounds {first} to {last}"
-        if min(inside) <= first and last <= max(inside):
+        if reaches(inside, (first, last)):
             yield Pivot(of=of, lines="comparison", columns="domain", title=f"{title}: inside domains", **SHOWN)
-        if min(carried) <= first and last <= max(carried):
+        if reaches(carried, (first, last)):
             yield Pivot(of=of, lines="comparison", columns="source", title=f"{title}: all targets of a source", **SHOWN)
             yield Pivot(of=of, lines="pair", columns="comparison", title=f"{title}: each transfer", **SHOWN)
 

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from tombola import Claim, Curve, Goal, Pivot, Recipe, Refused, defer, row
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
+from tombola.probes.contrast import Questions
 from tombola.probes.corruption_error import corruption_error
 from tombola.probes.detection import detection
 from tombola.studies import _names, _shift, _shift_claims, _shift_rows, _shift_tables
@@ -143,8 +144,10 @@ class Seen(_shift.Bench):
         return "fresh" if self.album.on in UNLIKE else "carried"
 
     @property
-    def questions(self) -> Literal["of each task", "shared"]:
-        """Clean and corrupted pictures are the same ones, and so are those that stand and lean."""
+    def questions(self) -> Questions:
+        """Clean and corrupted pictures are the same ones, as those that stand and lean; priors choose of the same."""
+        if self.album.on == "priors":
+            return "overlapping"
         return "shared" if self.album.on in ("weather", "turned") else "of each task"
 
     def narrower(self) -> list[Any]:
@@ -249,8 +252,8 @@ def claims(*, seeds: tuple[int, ...], **settings: Any) -> Iterator[Claim]:
     album, plan = _plan(**settings)
     domains, sources = plan.domains, sources_of(plan.pairs)
     said = [*_shift_claims.inside(domains, domains, seeds=len(seeds)), *_shift_claims.of_others(sources)]
-    controls = Seen(0, plan.length, domains[0], album).controls()
-    yield from _shift_claims.whole(said, plan, controls, seeds=len(seeds))
+    bench = Seen(0, plan.length, domains[0], album)
+    yield from _shift_claims.whole(said, plan, bench, seeds=len(seeds))
 
 
 def figures(**settings: Any) -> Iterator[Curve]:

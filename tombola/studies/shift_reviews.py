@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from tombola import Claim, Curve, Goal, Pivot, Recipe, Refused, defer, row
 from tombola.archs.textcnn import TextCnn
+from tombola.criteria.snip import Snip
 from tombola.probes.detection import detection
 from tombola.probes.tokens_left import tokens_left
 from tombola.studies import _names, _shift, _shift_claims, _shift_rows, _shift_tables
@@ -116,6 +117,15 @@ class Reviewed(_shift.Bench):
         most = self.arch().width
         return [TextCnn(width=width, channels=-(-width // 2), hidden=-(-width // 2)) for width in range(1, most)]
 
+    def varied(self, arch: TextCnn) -> list[TextCnn]:
+        """As wide a token, and other numbers of channels and hidden units."""
+        return [dataclasses.replace(arch, channels=number, hidden=number) for number in range(1, self.arch().channels)]
+
+    @property
+    def snip(self) -> Snip:
+        """A whole epoch: the vector of a token that no batch shows has no gradient, and would be cut unseen."""
+        return Snip(batches=0)
+
     @property
     def embedding(self) -> tuple[str, ...]:
         """Its name in the network."""
@@ -203,7 +213,8 @@ def claims(*, seeds: tuple[int, ...], **settings: Any) -> Iterator[Claim]:
     """R1 to R13 as far as their domains are there, and what the paper's controls should have been."""
     corpus, plan = _plan(**settings)
     said = _of_own(corpus, seeds=len(seeds)) if corpus.on == "own" else _of_paper(corpus, plan, seeds=len(seeds))
-    yield from _shift_claims.whole(said, plan, _shift.CARRIED + _shift.AT_TARGET, seeds=len(seeds))
+    bench = Reviewed(0, plan.length, plan.domains[0], corpus, settings["net"], settings["vocabulary"])
+    yield from _shift_claims.whole(said, plan, bench, seeds=len(seeds))
 
 
 def _of_own(corpus: Corpus, *, seeds: int) -> Iterator[Claim]:
@@ -220,7 +231,7 @@ def _of_paper(corpus: Corpus, plan: Plan, *, seeds: int) -> Iterator[Claim]:
     yield from _shift_claims.inside(domains, winners, seeds=seeds)
     if plan.has("outcomes") and cds in domains:
         yield _shift_claims.worst(cds, domains)
-    yield from _shift_claims.carried(corpus.sources, books=books, electronics=electronics, cds=cds)
+    yield from _shift_claims.carried(corpus.pairs, books=books, electronics=electronics, cds=cds)
     if plan.has("shift") and {electronics, home, cds} <= set(domains):
         yield from _shift_claims.nearest(domains, (electronics, home), (cds, home))
 
