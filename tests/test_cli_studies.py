@@ -463,11 +463,12 @@ def test_words_that_are_no_command_are_answered(run: Run):
         assert answer.code == 2 and "--help" in answer.err and answer.out == ""
 
 
-@pytest.mark.parametrize("out", ["/proc/nowhere/a.html", "file/a.html", "folder"])
+@pytest.mark.parametrize("out", ["/proc/nowhere/a.html", "file/a.html", "folder", "pipe"])
 def test_a_page_that_cannot_be_written(run: Run, out: str):
     run("run", "adds.py(numbers=1)", "--workers", "1", "--json")
     pathlib.Path("file").write_text("")
     pathlib.Path("folder").mkdir()
+    os.mkfifo("pipe")
     assert f"cannot write {out}" in complaint(run("report", "adds.py(numbers=1)", "--out", out), 1)
 
 

@@ -92,3 +92,39 @@ def test_files_that_cannot_be_read(tmp_path: pathlib.Path):
         files.read_bytes(tmp_path / "absent")
     with pytest.raises(Damaged, match="cannot read .*: Is a directory."):
         files.read_bytes(tmp_path)
+
+
+@pytest.mark.parametrize("there", ["old", "nothing"])
+def test_a_link_is_followed_and_stays(there: str, tmp_path: pathlib.Path):
+    target, link = tmp_path / "kept" / "a.ticket", tmp_path / "a.ticket"
+    link.symlink_to(tmp_path / "again")
+    (tmp_path / "again").symlink_to(target)
+    if there == "old":
+        target.parent.mkdir()
+        target.write_bytes(b"old")
+    files.check_writable(link)
+    assert files.write_bytes(link, b"new") == link
+    assert link.is_symlink() and not target.is_symlink() and target.read_bytes() == b"new"
+    assert os.listdir(target.parent) == ["a.ticket"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_over_what_is_no_file_nothing_is_written(kind: str, tmp_path: pathlib.Path):
+    path = tmp_path / "out"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(os.devnull)
+    before = path.lstat()
+    for write in (files.check_writable, lambda place: files.write_bytes(place, b"new")):
+        with pytest.raises(Failed) as caught:
+            write(path)
+        assert str(caught.value) == f"cannot write {path}: it is no plain file. Name one, or a place for a new one."
+    assert path.lstat() == before and os.listdir(tmp_path) == ["out"]
+
+
+def test_links_that_lead_nowhere(tmp_path: pathlib.Path):
+    (tmp_path / "a").symlink_to(tmp_path / "a")
+    for write in (files.check_writable, lambda place: files.write_bytes(place, b"new")):
+        with pytest.raises(Failed, match="cannot write .*: Too many levels of symbolic links."):
+            write(tmp_path / "a")

@@ -19,7 +19,7 @@ from tombola.commands.opened import also, elsewhere, home_of, looked_at, named, 
 from tombola.commands.shared import PLAIN, chosen_machine, print_json, quoted
 from tombola.core.counted import number_of
 from tombola.core.errors import Failed, Refused
-from tombola.core.files import check_writable
+from tombola.core.files import check_writable, read_bytes
 from tombola.core.machine import Machine
 from tombola.core.text import parse
 from tombola.integrations.mirror import mirror as replay
@@ -265,10 +265,10 @@ def _replaceable(out: str) -> None:
 
     Raises:
         Refused: If another file is there.
+        Damaged: If it cannot be read.
         Failed: If the place cannot be written.
     """
-    path = pathlib.Path(out)
-    if path.is_file() and not path.read_bytes()[:15].lower().startswith(b"<!doctype html"):
+    if pathlib.Path(out).is_file() and not read_bytes(out)[:15].lower().startswith(b"<!doctype html"):
         raise Refused(f"--out {out} is there already and is no page; it would be lost. Name another file.")
     check_writable(out)
 
