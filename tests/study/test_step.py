@@ -9,7 +9,10 @@ import pytest
 from tests.study.toys import RUNS, Sum, add, slow
 from tombola.core.call import Call
 from tombola.core.errors import Refused
+from tombola.core.text import references
+from tombola.study.keeper import Keeper
 from tombola.study.step import Context, Step, now, step
+from tombola.study.store import Store
 
 
 def test_arguments_at_their_defaults_are_left_out():
@@ -94,6 +97,27 @@ def test_what_a_step_gives_must_be_what_it_declares():
 
     with pytest.raises(Refused, match=r"^toy_liar gave a int; it is declared to give a Sum\.$"):
         Step.run(liar, liar.call(), Context())
+
+
+@pytest.mark.parametrize("name", ["my-prune", "myPrune", "2cut", "", "cut é", "a:b", "../a", "a\n"])
+def test_a_name_that_keys_cannot_bear_is_refused(name: str):
+    with pytest.raises(Refused) as caught:
+        step(name)(add.function)
+    assert str(caught.value) == (
+        f"no step can be called {name!r}: a name has letters a-z, digits after the first of them, and underscores, "
+        "such as 'my_prune2'."
+    )
+
+
+def test_a_name_may_have_digits_in_every_place_where_keys_are_read(tmp_path: pathlib.Path):
+    again = step("toy_add2")(add.function)
+    store = Store(tmp_path)
+    one = store(again, 1.0)
+    two = store(again, 2.0, to=one)
+    assert references(store.record(two.key)["call"]) == [one.key]
+    keeper = Keeper(tmp_path)
+    assert {key for key, _ in keeper.results()} == {one.key, two.key}
+    assert [key for key, record in keeper.lineage(two.key) if record] == [one.key, two.key]
 
 
 def test_the_names_of_our_own_steps_are_taken():

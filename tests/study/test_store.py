@@ -22,8 +22,9 @@ from tombola.core.machine import Machine
 from tombola.study import store as store_module
 from tombola.study.audit import audit
 from tombola.study.keeper import Keeper
+from tombola.study.names import ROOMS
 from tombola.study.record import seal, unseal
-from tombola.study.step import ROOMS, step
+from tombola.study.step import step
 from tombola.study.store import Busy, Store
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -245,6 +245,13 @@ def test_other_folders_in_a_store_are_nobody_s_results(store: Store):
     assert swept(store, keep=set()) == [("result", first.key.replace(":", "/"))]
 
 
+def test_a_result_whose_step_has_another_name_than_today_s_keeps_its_shared_files(store: Store):
+    first = store(own, 1.0)
+    (store.folder / "toy_own").rename(store.folder / "toy-own")
+    age(store.folder)
+    assert swept(store) == [] and (store.folder / "toy-own" / first.key.partition(":")[2]).exists()
+
+
 def test_the_lineage_goes_back_to_the_roots_each_once(store: Store):
     root = store(add, 1.0)
     left, right = store(add, 2.0, to=root), store(add, 3.0, to=root)

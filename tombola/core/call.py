@@ -4,8 +4,13 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from tombola.core.canon import Keyed, canonical, digest_of
+from tombola.core.canon import KEY_DIGITS, Keyed, canonical, digest_of
 from tombola.core.plugin import text_of
+
+NAME = r"[a-z_][a-z0-9_]*"
+"""What the function of a call may be called, as a regular expression."""
+KEY = rf"{NAME}:[0-9a-f]{{{KEY_DIGITS}}}"
+"""What a key looks like."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,13 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tombola.core.call import KEY
 from tombola.core.catalogue import Entry, find_entry, load
 from tombola.core.errors import Refused, unknown
 from tombola.core.plugin import fit, hints
 
 _QUOTED = r"""('(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$))|"""  # What stands in quotes is left as it is.
-_KEY = re.compile(_QUOTED + r"(?<!\w)([a-z_]+:[0-9a-f]{16})(?!\w)", re.DOTALL)
+_KEY = re.compile(_QUOTED + rf"(?<!\w)({KEY})(?!\w)", re.DOTALL)
 _BARE_TIME = re.compile(_QUOTED + r"(?<![\w.])(\d+(?:\.\d+)?(?:ep|it))(?!\w)", re.DOTALL)
 _MARK = "_key_"
 _LONGEST = 20_000

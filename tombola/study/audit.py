@@ -7,13 +7,13 @@ import pathlib
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, cast
 
-from tombola.core.call import key_of
+from tombola.core.call import function_of, key_of
 from tombola.core.errors import Damaged
 from tombola.study import shelf
 from tombola.study.environment import Environment, environment_of, in_words, name_of
 from tombola.study.keeper import KEY, Keeper, children
+from tombola.study.names import ROOMS
 from tombola.study.record import same, unseal
-from tombola.study.step import ROOMS
 
 SHAPE: Mapping[str, type] = {
     "call": str,
@@ -67,8 +67,7 @@ def faults(record: Mapping[str, Any]) -> list[str]:
         [record["provenance"].get("finished")], str
     ):
         return ["its record does not tell how long it took and when"]
-    match = KEY.fullmatch(record["key"])
-    if match is None or match["function"] in ROOMS:
+    if not KEY.fullmatch(record["key"]) or function_of(record["key"]) in ROOMS:
         return [f"{record['key']!r} is no key of a step"]
     try:
         key = key_of(record["function"], record["version"], record["arguments"])

@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
+from tombola.core import call
 from tombola.core.call import function_of
-from tombola.core.canon import KEY_DIGITS
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.study import shelf
 from tombola.study.environment import NAME, environment_of, name_of
@@ -20,7 +20,7 @@ from tombola.study.places import apart
 from tombola.study.record import seal, unseal
 from tombola.study.store import Busy, Store
 
-KEY = re.compile(rf"(?P<function>[A-Za-z_]\w*):(?P<digits>[0-9a-f]{{{KEY_DIGITS}}})")
+KEY = re.compile(call.KEY)
 
 
 class Keeper(Store):

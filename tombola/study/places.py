@@ -30,8 +30,8 @@ from tombola.study.environment import (
     in_words,
     name_of,
 )
+from tombola.study.names import ROOMS
 from tombola.study.record import read_json, read_record, unseal
-from tombola.study.step import ROOMS
 
 STORE_VERSION = 2
 

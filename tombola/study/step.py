@@ -14,9 +14,7 @@ from tombola.core.canon import Keyed
 from tombola.core.errors import Failed, Refused, unknown
 from tombola.core.machine import Machine
 from tombola.study.inputs import check_inputs
-
-ROOMS = frozenset({"blobs", "damaged", "locks", "noted", "partial", "studies", "tmp"})
-"""Folders of a store that hold something else than the results of the step of that name."""
+from tombola.study.names import claim_name
 
 
 @runtime_checkable
@@ -68,8 +66,6 @@ PLANNING: contextvars.ContextVar[bool] = contextvars.ContextVar("planning", defa
 """Whether a study is telling what it wants: then nothing runs."""
 
 
-_OWN: dict[str, str] = {}
-
 Made = tuple[int, Artifact | Exception]
 """The place of a call among those that run together, and its result or what went wrong with it."""
 
@@ -98,18 +94,7 @@ class Step:
         prepare: Callable[..., Any] | None,
         together: Together | None = None,
     ) -> None:
-        if name in ROOMS:
-            raise Refused(
-                f"no step can be called '{name}': a store keeps other things in its folder '{name}'. Taken are "
-                f"{', '.join(sorted(ROOMS))}."
-            )
-        own = str(function.__module__).startswith("tombola.")
-        if name in _OWN and not own:
-            raise Refused(
-                f"no step can be called '{name}': tombola has one ({_OWN[name]}), and keys would not tell them apart."
-            )
-        if own:
-            _OWN[name] = f"{function.__module__}.{function.__qualname__}"
+        claim_name(name, module=str(function.__module__), of=function.__qualname__)
         self.function, self.name, self.version, self.prepare = function, name, version, prepare
         self.together = together
         self.signature = inspect.signature(function)
@@ -284,7 +269,8 @@ def step(
     """Make a function a step.
 
     Args:
-        name: Its name in keys and texts; those of a store's own folders are refused.
+        name: Its name in keys and texts: letters a-z, digits after the first, underscores. Those of a store's own
+            folders are refused.
         version: Bump it when the same arguments come to give another result; keys change with it.
         prepare: Rewrites the arguments before the key is made (epochs to steps, say).
         together: How several calls run as one program, if they can.

@@ -15,6 +15,7 @@ from tombola.study import shelf
 from tombola.study.environment import environment_of, in_words
 from tombola.study.keeper import Keeper, children, size_of, touched
 from tombola.study.record import read_record
+from tombola.study.store import Store
 
 HOUR = 3600.0
 
@@ -213,7 +214,7 @@ def _orphans(keeper: Keeper, limit: float, act: Literal["look", "remove"], gone:
 
 def _named(keeper: Keeper, gone: Set[str]) -> set[str]:
     found: set[str] = set()
-    for key, path in keeper.results():
+    for key, path in Store.results(keeper):  # Those of any name: an older tombola let steps be called otherwise.
         with contextlib.suppress(Damaged):
             if key not in gone:
                 found.update(name.rpartition("/")[2] for name in read_record(path / "record.json")["files"])
