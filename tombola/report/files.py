@@ -2,10 +2,11 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from tombola.core.files import write_bytes
 from tombola.report import pivots, table
@@ -27,7 +28,9 @@ from tombola.report.findings import Findings
 from tombola.report.judge import Judged, Tested, judge
 
 OURS = re.compile(r"(figure|table)-\d+(-[^.]*)?\.(png|svg|pdf|csv|md)")
-"""How the files of figures and tables are called; what is left of an earlier report is removed."""
+"""How the files of figures and tables are called."""
+WRITTEN = "written.json"
+"""The names of the files that a report wrote: what of them the next one does not write is removed, and nothing else."""
 
 
 def write_all(
@@ -35,8 +38,11 @@ def write_all(
 ) -> tuple[Path, ...]:
     """Write findings.json, rows.csv, claims.md, claims.csv, each table as CSV and Markdown, each figure in all formats.
 
+    Figures and tables that an earlier report wrote there, as its `written.json` says, and this one does not, are
+    removed.
+
     Returns:
-        What was written.
+        What was written, without `written.json`.
 
     Raises:
         Failed: If a file cannot be written, or matplotlib is not there to draw (all else is written then).
@@ -51,15 +57,33 @@ def write_all(
     for name, sheet in zip(_names("table", [sheet.title for sheet in sheets]), sheets, strict=True):
         if sheet.lines:
             texts |= {f"{name}.csv": pivots.to_csv(sheet), f"{name}.md": pivots.to_markdown(sheet)}
+    earlier = _earlier(home)
     written = [write_bytes(home / name, text.encode()) for name, text in texts.items()]
+    _remember(home, [*(path.name for path in written), *earlier])  # Should it fail to draw, nothing is forgotten.
     ready = [figure for curve in figures_of(findings) if (figure := drawn(findings, curve)).points]
     if ready and figures == "draw":
         for name, figure in zip(_names("figure", [figure.title for figure in ready]), ready, strict=True):
             written += [save_figure(figure, home / f"{name}.{ending}") for ending in FORMATS]
-    for old in home.iterdir():  # Of another study, or of this one with more figures.
-        if OURS.fullmatch(old.name) and old not in written:
-            old.unlink()
+    names = [path.name for path in written]
+    for old in earlier:  # Of another study, or of this one with more figures.
+        if old not in names:
+            (home / old).unlink(missing_ok=True)
+    _remember(home, names)
     return tuple(written)
+
+
+def _remember(home: Path, names: Sequence[str]) -> None:
+    write_bytes(home / WRITTEN, json.dumps(list(dict.fromkeys(names)), indent=1).encode() + b"\n")
+
+
+def _earlier(home: Path) -> list[str]:
+    """The figures and tables that an earlier report wrote; none if nothing sound tells of them."""
+    try:
+        told: Any = json.loads((home / WRITTEN).read_bytes())
+    except (OSError, ValueError):
+        return []
+    names = cast(list[Any], told) if isinstance(told, list) else []
+    return [name for name in names if isinstance(name, str) and OURS.fullmatch(name) and (home / name).is_file()]
 
 
 def _names(what: str, titles: Sequence[str]) -> list[str]:
