@@ -223,7 +223,7 @@ def _stored(key: str, store: Store | None) -> Subject | None:
         return None
     try:
         return store.load(key, Trained if is_training(key) else Ticket)
-    except (ValueError, KeyError, OSError):  # A damaged store has nothing to say about a ticket.
+    except (ValueError, KeyError, Failed):  # A damaged store has nothing to say about a ticket.
         return None
 
 

@@ -1,6 +1,8 @@
 """One call as a job: what travels, and what can become of it."""
 
 import contextlib
+import errno
+import os
 import pathlib
 import pickle
 from collections.abc import Callable, Generator
@@ -133,6 +135,28 @@ def test_a_damaged_input_is_set_aside_and_named(store: Store, what: str, how: st
     assert (happening, facts["key"], facts["function"]) == ("damaged", one.key, "toy_add")
     assert facts["error"] and pathlib.Path(facts["aside"]).is_dir() and not store.home(one.key).exists()
     assert ran(one, store).status == ran(two, store).status == "done"
+
+
+@pytest.mark.parametrize("what", ["record.json", "values.safetensors"])
+def test_an_input_that_the_system_cannot_read_fails_what_needs_it_and_stays(
+    store: Store, what: str, monkeypatch: pytest.MonkeyPatch
+):
+    one = defer(add, 1.0)
+    two = defer(add, 2.0, to=one)
+    ran(one, store)
+    read = pathlib.Path.read_bytes
+
+    def refuse(path: pathlib.Path) -> bytes:
+        if path.name == what:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(path)
+
+    told: Told = []
+    with monkeypatch.context() as broken:
+        broken.setattr(pathlib.Path, "read_bytes", refuse)
+        outcome = ran(two, store, told)
+    assert outcome.status == "failed" and "Input/output error. It is left as it is" in outcome.error
+    assert told == [] and store.present() == {one.key} and ran(two, store).status == "done"
 
 
 def test_a_damaged_record_is_no_result(store: Store):

@@ -378,6 +378,61 @@ def test_damage_that_another_process_set_aside_first_is_no_error(store: Store, m
     assert store(add, 1.0).total == 1.0 and RUNS == [1.0, 1.0]
 
 
+class Unreadable:
+    """A disk on which files of a name cannot be read so many times."""
+
+    def __init__(self, name: str, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.name, self.times, self.read = name, times, pathlib.Path.read_bytes
+        monkeypatch.setattr(pathlib.Path, "read_bytes", lambda path: self(path))
+
+    def __call__(self, path: pathlib.Path) -> bytes:
+        if path.match(self.name) and self.times:
+            self.times -= 1
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return self.read(path)
+
+
+@pytest.mark.parametrize("name", ["record.json", "values.safetensors", "rows.jsonl", "blobs/*"])
+def test_what_the_system_cannot_read_is_tried_again_and_is_no_damage(
+    name: str, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    first = store(add, 1.0)
+    disk = Unreadable(name, 1, monkeypatch)
+    assert store(add, 1.0).total == 1.0 and RUNS == [1.0] and disk.times == 0
+    disk.times = 1000
+    for look in (lambda: store(add, 1.0), lambda: store.load(first.key, Sum)):
+        with pytest.raises(Failed, match=r"^cannot read .*: Stale file handle\. It is left as it is: see to the disk"):
+            look()
+    disk.times = 0
+    assert store(add, 1.0).total == 1.0 and RUNS == [1.0] and not (store.folder / "damaged").exists()
+
+
+def test_what_the_system_cannot_tell_of_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch):
+    first = store(add, 1.0)
+    stat = os.stat
+
+    def refuse(path: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith("record.json"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return stat(path, **options)
+
+    with (
+        monkeypatch.context() as closed,
+        pytest.raises(Failed, match=r"^cannot read .*record\.json: Permission denied"),
+    ):
+        closed.setattr(os, "stat", refuse)
+        store(add, 1.0)
+    assert store(add, 1.0).key == first.key and RUNS == [1.0]
+
+
+@pytest.mark.parametrize("name", ["record.json", "values.safetensors"])
+def test_a_folder_in_the_place_of_a_file_is_damage(name: str, store: Store):
+    first = store(add, 1.0)
+    (home(store, first.key) / name).unlink()
+    (home(store, first.key) / name).mkdir()
+    assert store(add, 1.0).total == 1.0 and RUNS == [1.0, 1.0]
+
+
 def test_a_failed_step_keeps_its_scratch_and_goes_on_from_it(store: Store):
     with pytest.raises(Failed, match="stopped half-way"):
         store(careful, 3.0)

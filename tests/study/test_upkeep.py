@@ -174,6 +174,26 @@ def test_a_shared_file_that_is_touched_at_the_last_moment_stays(store: Store, mo
     assert swept(store) == []  # Another collector was faster.
 
 
+def test_nothing_is_removed_where_a_record_cannot_be_read(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """It may name any of the shared files."""
+    store(own, 1.0)
+    age(store.folder)
+    read = pathlib.Path.read_bytes
+
+    def refuse(path: pathlib.Path) -> bytes:
+        if path.name == "record.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(path)
+
+    before = snapshot(store.folder)
+    with monkeypatch.context() as broken:
+        broken.setattr(pathlib.Path, "read_bytes", refuse)
+        with pytest.raises(Failed, match="cannot read .*record.json: Input/output error"):
+            swept(store)
+        assert [entry.state for entry in entries(Keeper(store.folder))] == ["damaged"]
+    assert snapshot(store.folder) == before
+
+
 def test_the_clock_is_that_of_the_disk(store: Store, monkeypatch: pytest.MonkeyPatch):
     folder = store.folder / "tmp" / "running"
     folder.mkdir()

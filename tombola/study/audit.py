@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any, cast
 
 from tombola.core.call import function_of, key_of
-from tombola.core.errors import Damaged
+from tombola.core.errors import Damaged, Failed
 from tombola.study import shelf
 from tombola.study.environment import Environment, environment_of, in_words, name_of
 from tombola.study.keeper import KEY, Keeper, children
@@ -149,7 +149,7 @@ def _note(
         return Finding(_named(key, path.stem), path, problems)
     problems = (*problems, *_misplaced(record, path.stem))
     notes = [*_strangers(record, known), *_unlisted(record, listed)]
-    with contextlib.suppress(Damaged, OSError):
+    with contextlib.suppress(Damaged, Failed):
         if not same(record, keeper.record(key)):  # That of the result, if it was made here too.
             notes.append("this imported row is not bit for bit the result that was made here")
     return Finding(_named(key, path.stem), path, problems, tuple(notes))

@@ -21,6 +21,7 @@ from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study.deferred import Deferred
 from tombola.study.environment import Reuse
+from tombola.study.record import has_record, there
 from tombola.study.step import Context, Made, Step
 from tombola.study.store import Busy, Claim, Store, Unwritable
 
@@ -250,7 +251,7 @@ def _found(key: str, store: Store, tell: Tell) -> Outcome | None:
         return None
     try:
         record = store.record(key)
-    except (Damaged, OSError) as error:
+    except Damaged as error:
         _set_aside(key, store, error, tell)
         return None
     return Outcome(key, "loaded", numbers=record["numbers"], checks=record["checks"])
@@ -280,7 +281,7 @@ def _input(one: Reference, store: Store, tell: Tell) -> Any:
         raise _Absent(one.key)
     try:
         return store.load(one.key, one.kind)
-    except (Damaged, OSError) as error:
+    except Damaged as error:
         _set_aside(one.key, store, error, tell)
         raise _Absent(one.key) from error
 
@@ -288,9 +289,9 @@ def _input(one: Reference, store: Store, tell: Tell) -> Any:
 def _there(key: str, store: Store, tell: Tell) -> bool:
     """Whether a result is in the store; a folder without a record is set aside."""
     home = store.home(key)
-    if home.exists() and not (home / "record.json").exists():
+    if there(home) and not has_record(home):
         _set_aside(key, store, Damaged(f"{home} has no record.json."), tell)
-    return home.exists()
+    return there(home)
 
 
 def _set_aside(key: str, store: Store, error: Exception, tell: Tell) -> None:

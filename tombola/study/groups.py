@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tombola.core.canon import digest_of
-from tombola.core.errors import Damaged, Refused
+from tombola.core.errors import Damaged, Failed, Refused
 from tombola.study.graph import Graph
 from tombola.study.store import Store
 
@@ -30,7 +30,7 @@ class Groups:
             deferred = self.graph.calls[key]
             try:
                 shared = deferred.function.shared(deferred.call, lambda one: self.store.record(one.key)["header"])
-            except (Damaged, Refused, OSError):  # It will find out for itself.
+            except (Damaged, Refused, Failed):  # It will find out for itself.
                 shared = None
             self.kinds[key] = digest_of([deferred.function.name, dict(shared)]) if shared else ""
         return self.kinds[key]

@@ -31,7 +31,7 @@ from tombola.study.environment import (
     name_of,
 )
 from tombola.study.names import ROOMS
-from tombola.study.record import read_json, read_record, unseal
+from tombola.study.record import MISSING, asked, read_json, read_record, read_whole, there, unseal
 
 STORE_VERSION = 2
 
@@ -186,7 +186,7 @@ class Places:
     def place(self, key: str) -> pathlib.Path:
         """What there is of a key: the folder of a result, else the record of an imported row."""
         home = self.home(key)
-        return home if home.exists() else self.note(key)
+        return home if there(home) else self.note(key)
 
     def record(self, key: str) -> dict[str, Any]:
         """What is written about a stored result, or about an imported row.
@@ -194,12 +194,13 @@ class Places:
         Raises:
             Refused: If it is not here.
             Damaged: If it was altered.
+            Failed: If the system cannot read it.
         """
         for look in (lambda: self.home(key) / "record.json", lambda: self.note(key)):
             try:
                 path = look()
-                return unseal(path.read_bytes(), path)
-            except (FileNotFoundError, NotADirectoryError):
+                return unseal(read_whole(path), path)
+            except MISSING:
                 continue
         raise self.absent(key)
 
@@ -216,8 +217,8 @@ class Places:
 
     def made_in(self, key: str) -> Environment | None:
         """The environment of what counts here of a key, else of what is there of it; None if nothing tells of one."""
-        there = itertools.chain((home / "record.json" for home in self.homes(key)), self.notes_of(key))
-        known = (told for path in there if (told := self.told(path)) is not None)
+        paths = itertools.chain((home / "record.json" for home in self.homes(key)), self.notes_of(key))
+        known = (told for path in paths if (told := self.told(path)) is not None)
         return next(known, None)
 
     def _there(self, room: pathlib.Path, key: str, suffix: str = "") -> Iterator[pathlib.Path]:
@@ -228,10 +229,10 @@ class Places:
         else:
             others = [apart(plain, name) for name in sorted(listed)]
         looked = [here, plain, *(path for path in others if path != here)]
-        yield from (path for path in looked if path.exists())
+        yield from (path for path in looked if there(path))
 
     def _free(self, plain: pathlib.Path) -> pathlib.Path:
-        return apart(plain, name_of(self.here)) if self.reuse == "same" and plain.exists() else plain
+        return apart(plain, name_of(self.here)) if self.reuse == "same" and there(plain) else plain
 
 
 def apart(plain: pathlib.Path, name: str) -> pathlib.Path:
@@ -257,8 +258,11 @@ def _digits(name: str) -> str:
 
 
 def _folders(path: pathlib.Path) -> list[str]:
-    try:
+    def look() -> list[str]:
         with os.scandir(path) as found:
             return [entry.name for entry in found if entry.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
+
+    try:
+        return asked(path, look)
+    except MISSING:
         return []

@@ -2,11 +2,17 @@
 
 import hashlib
 import json
+import os
 import pathlib
-from collections.abc import Mapping
-from typing import Any, cast
+import stat
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
-from tombola.core.errors import Damaged
+from tombola.core.errors import Damaged, Failed
+
+MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""What the system says where there is no such file."""
+_T = TypeVar("_T")
 
 _SEAL = b',\n "digest": "%s"\n}\n'
 _LENGTH = len(_SEAL % (b"0" * 64))
@@ -48,15 +54,75 @@ def unseal(data: bytes, path: pathlib.Path | str) -> dict[str, Any]:
         raise Damaged(f"{path} is damaged: {error}.") from error
 
 
+def asked(path: pathlib.Path, ask: Callable[[], _T]) -> _T:
+    """What the system says of a path; where it cannot tell, which says nothing of what lies there, it is asked again.
+
+    Raises:
+        OSError: If there is no such file: one of `MISSING`.
+        Failed: If the system cannot tell when it is asked again.
+    """
+    try:
+        return ask()
+    except MISSING:
+        raise
+    except OSError:  # A network disk that was just mounted anew, or too many open files for a moment.
+        pass
+    try:
+        return ask()
+    except MISSING:
+        raise
+    except OSError as error:
+        raise Failed(
+            f"cannot read {path}: {error.strerror or error}. It is left as it is: see to the disk, to permissions or "
+            "to the limit of open files (ulimit -n), then run the command again."
+        ) from error
+
+
+def read_whole(path: pathlib.Path) -> bytes:
+    """The bytes of a file in a store.
+
+    Raises:
+        OSError: If there is no such file: one of `MISSING`.
+        Failed: If the system cannot read it, also when it is asked again.
+    """
+    return asked(path, path.read_bytes)
+
+
+def there(path: pathlib.Path) -> bool:
+    """Whether something lies there.
+
+    Raises:
+        Failed: If the system cannot tell, also when it is asked again.
+    """
+    return _mode(path) != 0
+
+
+def has_record(home: pathlib.Path) -> bool:
+    """Whether a folder of a store holds a record: without one it is no result, whatever else is in it.
+
+    Raises:
+        Failed: If the system cannot tell, also when it is asked again.
+    """
+    return stat.S_ISREG(_mode(home / "record.json"))
+
+
+def _mode(path: pathlib.Path) -> int:
+    try:
+        return asked(path, lambda: os.stat(path)).st_mode
+    except MISSING:
+        return 0
+
+
 def read_record(path: pathlib.Path) -> dict[str, Any]:
     """The record in a file.
 
     Raises:
-        Damaged: If it was altered, or cannot be read.
+        Damaged: If it was altered, or there is no such file.
+        Failed: If the system cannot read it.
     """
     try:
-        return unseal(path.read_bytes(), path)
-    except OSError as error:
+        return unseal(read_whole(path), path)
+    except MISSING as error:
         raise Damaged(f"{path} cannot be read: {error.strerror or error}.") from error
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tombola.core.artifact import Parts
 from tombola.core.errors import Damaged
+from tombola.study.record import MISSING, read_whole
 
 BLOBS = "blobs"
 
@@ -70,6 +71,7 @@ def unpack(
 
     Raises:
         Damaged: If a file is missing, or is not what was written.
+        Failed: If the system cannot read one.
     """
     if missing := [name for name in ("files", "groups", "header") if not isinstance(record.get(name), dict)]:
         raise Damaged(f"the record in {home} has no {missing[0]}.")
@@ -77,8 +79,8 @@ def unpack(
     for name, checksum in record["files"].items():
         path = place(store, home, name)
         try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
+            data = read_whole(path)
+        except MISSING as error:
             raise Damaged(f"{path} is missing from the store.") from error
         if hashlib.sha256(data).hexdigest() != checksum:
             if path.parent.name == BLOBS:

@@ -33,7 +33,7 @@ from tombola.study import shelf
 from tombola.study.entry import record_of
 from tombola.study.environment import UNKNOWN, Reuse, alike, environment_of, name_of
 from tombola.study.places import Places, apart
-from tombola.study.record import read_record, same, seal, unseal
+from tombola.study.record import has_record, read_record, same, seal, there
 from tombola.study.several import make_all
 from tombola.study.step import Context, Listener, Meter, Step, deaf
 
@@ -145,21 +145,24 @@ class Store(Places):
 
         Raises:
             Refused: If it is not here.
-            Damaged: If its files do not match their checksums.
+            Damaged: If it has no record, or its files do not match their checksums.
+            Failed: If the system cannot read them.
         """
-        path = self.home(key) / "record.json"
-        if not path.exists():
+        home = self.home(key)
+        if not there(home):
             raise self.absent(key)
-        return kind.from_parts(shelf.unpack(self.folder, path.parent, unseal(path.read_bytes(), path), self.set_aside))
+        if not has_record(home):
+            raise Damaged(f"{home} has no record.json.")
+        return kind.from_parts(shelf.unpack(self.folder, home, read_record(home / "record.json"), self.set_aside))
 
     def _load(self, function: Step, call: Call) -> Any:
-        if not self.home(call.key).exists():
+        if not there(self.home(call.key)):
             return None
         try:
             result = self.load(call.key, function.result)
             if result.key != call.key:  # A key is made of the content too, so an altered header gives another.
                 raise Damaged(f"{self.home(call.key)} holds {result.key}, not {call.key}.")
-        except (Damaged, OSError, ValueError) as error:
+        except ValueError as error:  # `Damaged` is one; so is what a file holds that was sealed by another hand.
             aside = self.set_aside(self.home(call.key))
             self.listen("damaged", call, error=str(error), aside=str(aside))
             return None

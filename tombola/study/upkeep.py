@@ -110,7 +110,7 @@ def _entry(key: str, state: Literal["stored", "noted"], path: pathlib.Path, reco
     try:
         record = read_record(record_path)
         made_in = in_words(environment_of(record))
-    except Damaged:
+    except (Damaged, Failed):
         return Entry(key, "damaged", size)
     took = record["provenance"]
     return Entry(key, state, size, took["seconds"], took["finished"], record["call"], made_in)
