@@ -16,11 +16,13 @@ from tombola.study import driver
 from tombola.study.deferred import Deferred, defer
 from tombola.study.driver import ATTEMPTS, run
 from tombola.study.engines.engine import Lost, Told
+from tombola.study.engines.here import Here
 from tombola.study.events import Event, EventLog, read_events
 from tombola.study.execute import Outcome
 from tombola.study.finished import Finished, failure
 from tombola.study.goals import row
 from tombola.study.graph import Graph, graph_of
+from tombola.study.plan import plan
 from tombola.study.store import Store, Unwritable
 
 Heard = Told | Outcome | Lost
@@ -407,6 +409,21 @@ def test_rows_that_were_stored_before_are_told_of_first(world: Callable[..., Wor
         ("start", {"name": "b"}),
         ("row", {"name": "b"}),
     ]
+
+
+def test_a_goal_without_a_record_is_made_again(world: Callable[..., World]):
+    """Whoever copied the store was interrupted, or the folder was emptied by hand."""
+    w = world("a b", a="", b="a")
+    keep(w, "a", "b")
+    (w.store.home(w.key("b")) / "record.json").unlink()
+    assert w.store.present() == {w.key("a")}
+    found = plan(w.graph, w.store)
+    assert (found.stored, found.to_run, found.known) == (1, 1, 1)
+    events: list[Event] = []
+    finished = run(w.graph, w.store, Here(lambda told: events.append(told.event())), events.append)
+    assert finished.ok and (finished.done, finished.stored) == (1, 1)
+    assert [one["key"] for one in events if one["event"] == "damaged"] == [w.key("b")]
+    assert w.store.record(w.key("b"))["key"] == w.key("b")
 
 
 class Chance:

@@ -13,7 +13,7 @@ from tests.study.toys import COMMON, RUNS, Sum, add
 from tombola.core.errors import Damaged, Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study import places as places_module
-from tombola.study.environment import environment, environment_of, in_words, name_of
+from tombola.study.environment import Reuse, environment, environment_of, in_words, name_of
 from tombola.study.record import read_record, seal, unseal
 from tombola.study.step import Context, step
 from tombola.study.store import Store
@@ -112,6 +112,19 @@ def test_what_is_missing_says_where_else_it_is(folder: pathlib.Path):
         )
     with pytest.raises(Refused, match=r"^nothing is stored under toy_rounds:0000000000000000 in .*runs\.$"):
         same.record("toy_rounds:0000000000000000")
+
+
+@pytest.mark.parametrize("reuse", ["any", "same"])
+def test_a_folder_without_a_record_is_nobody_s_result(folder: pathlib.Path, reuse: Reuse):
+    first = Store(folder)(rounds, 1.0)
+    store = Store(folder, reuse=reuse)
+    (store.home(first.key) / "record.json").unlink()
+    assert store.present() == set()
+    with pytest.raises(Refused) as caught:
+        store.record(first.key)
+    assert str(caught.value) == f"nothing is stored under {first.key} in {folder}."
+    assert store(rounds, 1.0).total == first.total and RUNS == [1.0, 1.0] and store.present() == {first.key}
+    assert len(list((folder / "damaged").iterdir())) == 1
 
 
 def test_an_unknown_way_of_reuse_is_refused(folder: pathlib.Path):

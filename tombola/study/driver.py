@@ -101,6 +101,9 @@ class _Driver:
                     self.noted.discard(key)
                     function = function_of(key)
                     found.append(event("damaged", key=key, function=function, error=str(error), aside=aside))
+                except Refused:  # It was removed just now.
+                    self.present.discard(key)
+                    self.noted.discard(key)
                 else:
                     found += [_row(key, goal, record["numbers"], record["checks"]) for goal in goals]
         return found

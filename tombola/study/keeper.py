@@ -43,7 +43,7 @@ class Keeper(Store):
 
     def present(self) -> set[str]:
         """The keys of everything that is here; folders of other names (a store in a store) are nobody's results."""
-        return {key for key in super().present() if KEY.fullmatch(key)}
+        return {key for key, _ in self.results()}
 
     def results(self) -> Iterator[tuple[str, pathlib.Path]]:
         """Key and folder of every result: several under one key where several environments made it."""

@@ -126,12 +126,10 @@ class Places:
                 yield f"{path.parent.name}:{digits}", path
 
     def present(self) -> set[str]:
-        """The keys of all results that count here."""
-        if self._all_count():
-            rooms = [room for room in _folders(self.folder) if room not in ROOMS]
-            found = {(room, _digits(name)) for room in rooms for name in _folders(self.folder / room)}
-            return {f"{room}:{digits}" for room, digits in found if digits}
-        return {key for key, path in self.results() if self._fits(path / "record.json")}
+        """The keys of all results that count here; a folder without a record is none."""
+        every = self._all_count()
+        found = ((key, path / "record.json") for key, path in self.results())
+        return {key for key, record in found if os.path.isfile(record) and (every or self._fits(record))}
 
     def keys(self) -> list[str]:
         """The keys of all results that count here, sorted."""
@@ -206,7 +204,8 @@ class Places:
 
     def absent(self, key: str) -> Refused:
         """What to say of a key of which nothing counts here."""
-        other = next(self.homes(key), None) or next(self.notes_of(key), None)
+        made_in = self.made_in(key)
+        other = made_in is not None and not alike(made_in, self.here)
         of = f" of this environment ({in_words(self.here)}); another made it: see --reuse any" if other else ""
         return Refused(f"nothing is stored under {key} in {self.folder}{of}.")
 
