@@ -245,6 +245,18 @@ def test_what_lies_in_the_rooms_is_no_result(store: Store):
     assert store.present() == {first.key}
 
 
+def test_a_store_whose_list_cannot_be_read_says_the_way_out(store: Store):
+    store.prepare()
+    store.marker.unlink()
+    store.marker.mkdir()
+    with pytest.raises(Damaged) as caught:
+        Store(store.folder)
+    assert str(caught.value) == (
+        f"{store.marker} cannot be read: Is a directory. Make it a file that you may read, or name another store "
+        "(--store)."
+    )
+
+
 def test_busy_is_told_to_those_who_do_not_wait(store: Store):
     told: list[str] = []
 

@@ -135,10 +135,15 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     """What a JSON file holds.
 
     Raises:
-        Damaged: If that is no JSON object.
+        Damaged: If that is no JSON object, or cannot be read.
     """
     try:
         value: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise Damaged(
+            f"{path} cannot be read: {error.strerror or error}. Make it a file that you may read, or name another "
+            "store (--store)."
+        ) from error
     except ValueError as error:
         raise Damaged(f"{path} is damaged: {error}.") from error
     if not isinstance(value, dict):
