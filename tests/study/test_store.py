@@ -113,6 +113,16 @@ def test_half_done_work_of_a_finished_call_is_tidied_up(store: Store):
     assert not scratch.exists()
 
 
+def test_half_done_work_that_another_process_is_at_is_left(store: Store):
+    """Its result was imported meanwhile, or made by a third one in another environment."""
+    first = store(add, 2.5)
+    scratch = store.folder / "partial" / first.key.replace(":", "-")
+    scratch.mkdir(parents=True)
+    with Keeper(store.folder).unless_busy(first.key):
+        assert store(add, 2.5).key == first.key and scratch.exists()
+    assert store(add, 2.5).key == first.key and not scratch.exists()
+
+
 def test_looking_makes_nothing(tmp_path: pathlib.Path):
     assert Store(tmp_path / "runs").keys() == []
     assert not (tmp_path / "runs").exists()

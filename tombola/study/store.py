@@ -127,8 +127,9 @@ class Store(Places):
         scratch = self.scratch(call.key)
         found = self._load(function, call)
         if found is not None:
-            if scratch.exists():  # Whoever made it was killed before it could tidy up.
-                shutil.rmtree(scratch, ignore_errors=True)
+            if scratch.exists():  # Whoever made it was killed before it could tidy up, or is still at it.
+                with contextlib.suppress(Busy, Unwritable), self._locked(call.key, False):
+                    shutil.rmtree(scratch, ignore_errors=True)
             yield Claim(self, call, scratch, found)
             return
         self.prepare()
