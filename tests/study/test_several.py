@@ -1,18 +1,23 @@
 """Many calls at once with a store: lists among the arguments."""
 
+import errno
 import json
+import os
 import pathlib
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import filelock
 import pytest
 
 from tests.study.toys import Sum, add, beside
 from tombola.core.call import Call
 from tombola.core.errors import Failed, Refused
+from tombola.study import several
 from tombola.study.step import now
 from tombola.study.store import Busy, Store
 
@@ -172,3 +177,40 @@ def test_two_processes_that_ask_for_overlapping_lists_do_not_wait_for_each_other
     assert [json.loads(one) for one in said] == [[1.0 + number for number in one] for one in lists]
     assert sorted(number for group in groups(log) for number in group) == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert len(store.keys()) == 5
+
+
+def test_more_calls_than_files_may_be_open_run_in_parts(store: Store, tmp_path: pathlib.Path):
+    of, log = now(add, 1.0), tmp_path / "log"
+    numbers = [float(number) for number in range(100)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with log.open("w") as file:  # It has the lowest number that is free.
+        lowest = file.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 60, hard))
+    try:
+        found = store(beside, of, number=numbers, log=str(log))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [one.total for one in found] == [1.0 + number for number in numbers]
+    assert sorted(number for together in groups(log) for number in together) == numbers
+
+
+def test_parts_are_as_many_as_are_asked_for_and_failures_are_counted_over_all(
+    store: Store, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(several, "AT_ONCE", 3)
+    log, how = tmp_path / "log", ["", "fail", "", "", "", "", "", "fail"]
+    with pytest.raises(Failed, match=r"^2 of 8 calls failed; call 2: number 1 is no good"):
+        store(beside, now(add, 1.0), number=[float(n) for n in range(8)], how=how, log=str(log))
+    assert sorted(map(len, groups(log))) == [2, 3, 3] and len(store.keys()) == 6
+
+
+def test_too_many_open_files_are_called_so(store: Store, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with (
+        monkeypatch.context() as full,
+        pytest.raises(Failed, match=r"Too many open files\. Raise the limit .*ulimit -n"),
+    ):
+        full.setattr(filelock.FileLock, "acquire", refuse)
+        store(beside, now(add, 1.0), number=[1.0, 2.0])

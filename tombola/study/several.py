@@ -1,12 +1,16 @@
 """Many calls at once with a store: what is there is loaded, the rest runs together, and each is kept as it ends."""
 
 import contextlib
+import resource
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tombola.core.call import Call
 from tombola.study.step import Context, Made, Step, check_shared, in_order
+
+AT_ONCE = 500
+"""So many calls are taken on at once; of more, the next are when these have ended."""
 
 if TYPE_CHECKING:
     import tombola.study.store
@@ -25,8 +29,21 @@ def make_all(store: "tombola.study.store.Store", function: Step, calls: Sequence
     for place, call in enumerate(calls):
         places.setdefault(call.key, []).append(place)
     keys = sorted(places)
-    made = _made(store, function, [calls[places[key][0]] for key in keys])
+    parts = _parts([calls[places[key][0]] for key in keys])
+    made = ((first + index, one) for first, part in parts for index, one in _made(store, function, part))
     return in_order(((place, one) for index, one in made for place in places[keys[index]]), len(calls))
+
+
+def _most() -> int:
+    """How many calls may be taken on at once: each holds a file open, and half of those allowed are left for others."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return AT_ONCE if allowed == resource.RLIM_INFINITY else max(1, min(AT_ONCE, allowed // 2))
+
+
+def _parts(calls: Sequence[Call]) -> Iterator[tuple[int, Sequence[Call]]]:
+    """The calls in parts that may be taken on at once, each with the place of its first."""
+    most = _most()
+    return ((first, calls[first : first + most]) for first in range(0, len(calls), most))
 
 
 def _made(store: "tombola.study.store.Store", function: Step, calls: Sequence[Call]) -> Iterator[Made]:

@@ -15,6 +15,7 @@ store: a lock for each key decides who runs a call, the others wait and load. A 
 """
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -214,7 +215,8 @@ class Store(Places):
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> Unwritable:
-        return Unwritable(f"cannot write the store {self.folder}: {error.strerror or error}. Name another (--store).")
+        way = "Raise the limit of open files (ulimit -n)" if error.errno == errno.EMFILE else "Name another (--store)"
+        return Unwritable(f"cannot write the store {self.folder}: {error.strerror or error}. {way}.")
 
     def _keep(self, call: Call, result: Artifact, *, seconds: float, meter: Meter) -> None:
         beside = self.folder / "tmp" / uuid.uuid4().hex
