@@ -83,6 +83,23 @@ def test_a_full_disk_is_told_of(tmp_path: pathlib.Path):
     assert [one["event"] for one in read_events(log.path)] == ["run"]
 
 
+def test_of_a_line_that_the_disk_takes_a_part_of_only_that_line_is_lost(tmp_path: pathlib.Path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log(event("run"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size + 20, before[1]))
+    try:
+        with pytest.raises(Failed, match=r"^cannot write .*events.jsonl: No space left on device\. Free space there"):
+            log(event("start"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    for _ in range(2):
+        log(event("end"))
+    log.close()
+    assert [one["event"] for one in read_events(log.path)] == ["run", "end", "end"]
+    assert log.path.read_bytes().count(b"\n") == 4
+
+
 def test_several_processes_write_one_log(tmp_path: pathlib.Path):
     path = tmp_path / "events.jsonl"
     code = (

@@ -1,5 +1,6 @@
 """What happens in a run of a study, told as it happens: to a log that only grows, and to whoever else watches."""
 
+import errno
 import json
 import os
 import pathlib
@@ -43,27 +44,38 @@ def event(happening: str, **facts: Any) -> Event:
 class EventLog:
     """A watcher that adds a line of JSON to a file for every event; a line is written in one piece.
 
+    A line of which a full disk takes a part only is lost, and no other: the next one begins anew.
+
     Raises:
         Failed: If the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = pathlib.Path(path)
+        self._torn = False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             size = os.fstat(self._file).st_size
             if size and os.pread(self._file, 1, size - 1) != b"\n":  # Whoever wrote last was killed in mid-line.
-                os.write(self._file, b"\n")
+                self._torn = True
         except OSError as error:
             raise self._unwritable(error) from error
 
     def __call__(self, event: Event) -> None:
-        """Add one line."""
+        """Add one line.
+
+        Raises:
+            Failed: If it cannot be written, or not to its end.
+        """
+        line = b"\n" * self._torn + json.dumps(event, default=str).encode() + b"\n"
         try:
-            os.write(self._file, json.dumps(event, default=str).encode() + b"\n")
+            written = os.write(self._file, line)
         except OSError as error:
             raise self._unwritable(error) from error
+        self._torn = written < len(line)
+        if self._torn:
+            raise self._unwritable(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def _unwritable(self, error: OSError) -> Failed:
         return Failed(
