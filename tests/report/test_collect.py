@@ -198,6 +198,25 @@ def test_what_cannot_be_shown_is_missing_with_the_reason(store: Store, call: Def
     assert missing.why.startswith(UNFIT) and said in missing.why and len(found.rows) == 1
 
 
+@pytest.mark.parametrize("told", [{}, {"seconds": 1, "finished": "2026-01-02T03:04:05Z"}], ids=["nothing", "little"])
+def test_a_record_may_tell_little_of_its_run(graph: Graph, store: Store, told: dict[str, Any]):
+    for key in resolve(graph, store):
+        altered(store, key, lambda one: {**one, "provenance": told})
+    found = collected(graph, store)
+    assert found.missing == () and found.machine == "?, ? cores, ?, ?"
+    assert {step.seconds for step in found.steps.values()} == {told.get("seconds")}
+    assert all(key in render(found) for key in found.steps)
+
+
+@pytest.mark.parametrize("part", ["numbers", "checks", "header"])
+def test_a_row_whose_record_lacks_a_part_is_missing(store: Store, part: str):
+    graph = graph_of([row(defer(begin, number=0.5), seed=0)])
+    (key,) = resolve(graph, store)
+    altered(store, key, lambda one: {name: value for name, value in one.items() if name != part})
+    (missing,) = collected(graph, store).missing
+    assert missing.why == f"{UNFIT}: '{part}'"
+
+
 def test_numbers_that_are_none_are_shown(store: Store):
     graph = graph_of([row(defer(odd, number=float("1e-3")), seed=0)])
     (key,) = resolve(graph, store)

@@ -14,7 +14,7 @@ from tombola.study.deferred import Deferred, defer
 from tombola.study.goals import row
 from tombola.study.graph import Graph, graph_of
 from tombola.study.plan import Plan, Work, plan
-from tombola.study.record import seal
+from tombola.study.record import read_record, seal
 from tombola.study.step import step
 from tombola.study.store import Store
 from tombola.study.why import Reason, why
@@ -154,6 +154,17 @@ def test_costs_are_means_over_finished_calls_of_the_same_kind(store: Store):
     found = plan(graph(*ends), store)
     assert found.work == (Work("toy_learn", 3, 0, 9.0, 60.0, 600.0, n=2),)
     assert (found.seconds, found.flops, found.bytes, found.unknown) == (9.0, 60.0, 600.0, 0)
+
+
+def test_a_record_that_does_not_tell_what_it_took_stops_no_plan(store: Store):
+    """An imported row need not tell more than its seconds."""
+    root = defer(begin, width=3)
+    ends = [defer(learn, of=root, seeds=Seeds(n)) for n in range(3)]
+    keep(store, root, ends[1])
+    keep(store, ends[0], seconds=2.0, flops=10.0, size=100)
+    path = store.home(ends[1].key) / "record.json"
+    path.write_bytes(seal(read_record(path) | {"provenance": {"seconds": 4.0, "flops": "many"}}))
+    assert plan(graph(*ends), store).work == (Work("toy_learn", 1, 0, 3.0, 10.0, 100.0, n=2),)
 
 
 def test_a_call_that_went_on_from_half_done_work_took_longer_than_its_last_process(store: Store):

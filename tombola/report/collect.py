@@ -3,7 +3,7 @@
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from tombola.core.errors import Damaged, Refused
 from tombola.core.plugin import is_plugin, text_of
@@ -15,6 +15,7 @@ from tombola.study.store import Store
 
 UNFIT = "it is there but cannot be shown"
 """Why a row is missing whose numbers are not what they must be."""
+MACHINE = ("processor", "cores", "system", "machine")
 VERSIONS = ("tombola", "torch", "numpy", "python", "commit")
 
 
@@ -42,10 +43,10 @@ def collect(study: Study, graph: Graph, store: Store, *, command: str, failed: M
         else:
             try:
                 rows.append(_measured(record, labels))
-            except (TypeError, ValueError) as error:  # A step is anybody's code, and so is what it measures.
+            except (AttributeError, LookupError, TypeError, ValueError) as error:  # A step is anybody's code.
                 missing.append(Missing(labels=labels, key=key, why=f"{UNFIT}: {error}"))
     steps = {key: _facts(key, graph, records) for key in _behind(graph, {row.key for row in rows})}
-    provenance = [record["provenance"] for record in records.read.values()]
+    provenance = [_took(record) for record in records.read.values()]
     texts = _texts_of(records.read.values())
     told = {key: texts[name_of(environment_of(record))] for key, record in records.read.items()}
     return Findings(
@@ -158,16 +159,22 @@ def _facts(key: str, graph: Graph, records: _Records) -> StepFacts:
         record = records[key]
     except (Refused, Damaged):  # It was swept away, or only its row was imported: the call is known all the same.
         return StepFacts(key=key, call=call.text, inputs=graph.inputs[key])
-    took = record["provenance"]
+    took = _took(record)
     versions = {name: _version(took, name) for name in VERSIONS}
     return StepFacts(
         key=key,
-        call=record["call"],
+        call=str(record.get("call", call.text)),
         inputs=graph.inputs[key],
-        seconds=float(took["seconds"]),
-        finished=took["finished"],
+        seconds=float(seconds) if isinstance(seconds := took.get("seconds"), int | float) else None,
+        finished=str(took.get("finished", "")),
         versions=versions,
     )
+
+
+def _took(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record tells of its run; an imported one may tell little."""
+    told: Any = record.get("provenance")
+    return cast(dict[str, Any], told) if isinstance(told, dict) else {}
 
 
 def _version(provenance: Mapping[str, Any], name: str) -> str:
@@ -176,7 +183,8 @@ def _version(provenance: Mapping[str, Any], name: str) -> str:
 
 
 def _machine(provenance: Mapping[str, Any]) -> str:
-    return f"{provenance['processor']}, {provenance['cores']} cores, {provenance['system']}, {provenance['machine']}"
+    processor, cores, system, machine = (provenance.get(name, UNKNOWN) for name in MACHINE)
+    return f"{processor}, {cores} cores, {system}, {machine}"
 
 
 def _joined(texts: Iterable[str]) -> str:

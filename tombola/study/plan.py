@@ -211,9 +211,14 @@ def _mean(records: list[Mapping[str, Any]], *, afar: bool = False) -> Cost | Non
         return None
     took = [record["provenance"] for record in records]
     # What a call says of itself comes first: it counts the half-done work of others, and leaves out imports.
-    seconds = [record["numbers"].get("seconds", one["seconds"]) for one, record in zip(took, records, strict=True)]
-    flops, size = [one["flops"] for one in took], [one["bytes"] for one in took]
-    return Cost(statistics.fmean(seconds), statistics.fmean(flops), statistics.fmean(size), len(records), afar)
+    seconds = [record["numbers"].get("seconds", one.get("seconds")) for one, record in zip(took, records, strict=True)]
+    flops, size = ([one.get(name) for one in took] for name in ("flops", "bytes"))
+    return Cost(_mean_of(seconds), _mean_of(flops), _mean_of(size), len(records), afar)
+
+
+def _mean_of(values: Iterable[Any]) -> float:
+    """The mean of the numbers among them: what was imported may not tell all that a record of this tombola does."""
+    return statistics.fmean([value for value in values if isinstance(value, int | float)] or [0.0])
 
 
 def _kind(function: str, arguments: Mapping[str, Any]) -> str:
