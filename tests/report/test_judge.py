@@ -248,6 +248,18 @@ def test_pairs_of_one_seed_are_one_piece_of_evidence(make_plain: Make):
     assert found.tested[0].here and found.tested[0].here.n == 2
 
 
+@pytest.mark.parametrize("by", [("seed", "level"), ("level", "seed")])
+def test_seeds_are_the_runs_wherever_they_are_named(make_plain: Make, by: tuple[str, ...]):
+    levels = {("a", 1): (0.91, 0.92), ("a", 2): (0.92, 0.93), ("a", 3): (0.93, 0.94)}
+    rows = {**levels, ("b", 1): (0.9, 0.9), ("b", 2): (0.9, 0.9), ("b", 3): (0.9, 0.9)}
+    test = Better(where={"name": "a"}, than={"name": "b"}, by=by)
+    found = only(make_plain(rows, claims=(Claim("c", tests=(test,)),)))
+    assert (found.outcome, found.n) == ("confirmed", 2)
+    assert found.tested[0].lead and found.tested[0].lead.differences == pytest.approx((0.02, 0.03))
+    one = only(make_plain({place: values[:1] for place, values in rows.items()}, claims=(Claim("c", tests=(test,)),)))
+    assert basis_text(one).startswith("one seed has no spread") or "seeds would decide" in basis_text(one)
+
+
 def test_nothing_in_common_cannot_be_paired():
     rows = tuple(
         Measured(labels={"name": name, "seed": seed}, numbers={"test_accuracy": 0.9}, key=f"{name}{seed}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tombola.report.claims import Agrees, Better, Beyond, NotWorse, Published
 from tombola.report.judge import Judged, Tested
+from tombola.report.match import run_label
 from tombola.report.statistics import FEW
 from tombola.report.wording import (
     difference_text,
@@ -77,7 +78,7 @@ def _more(judged: Judged) -> list[str]:
 
 def _run(judged: Judged) -> str:
     """What tells the runs apart: the seed, most often."""
-    return spoken(judged.claim.tests[0].by[0])
+    return spoken(run_label(judged.claim.tests[0].by))
 
 
 def _several(word: str) -> str:

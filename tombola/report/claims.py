@@ -46,8 +46,9 @@ class Better:
         where: Labels of the rows that should lead.
         than: Labels of the rows that they should leave behind.
         of: The number that is compared.
-        by: Labels that pair a row with its counterpart; all others should be settled by `where` and `than`. The first
-            tells the runs apart, and they are what n counts: pairs of one run are taken together by their mean.
+        by: Labels that pair a row with its counterpart; all others should be settled by `where` and `than`. The
+            seed, or the first where it is not among them, tells the runs apart, and they are what n counts: pairs of
+            one run are taken together by their mean.
         margin: How far the true mean difference must lie above 0.
         clearance: With fewer than five runs, how far beyond the margin each single one must lie.
         higher: Whether more is better; else the fewer the better, as with a loss.

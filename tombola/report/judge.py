@@ -14,9 +14,9 @@ from typing import Literal
 
 from scipy import special
 
-from tombola.report.claims import Agrees, Better, Beyond, Claim, NotWorse, Test, sides
+from tombola.report.claims import Agrees, Better, Beyond, Claim, Label, NotWorse, Test, sides
 from tombola.report.findings import Findings, Measured, Missing
-from tombola.report.match import Pair, in_pairs, rows_of, why_no_number, why_none
+from tombola.report.match import Pair, in_pairs, rows_of, run_label, why_no_number, why_none
 from tombola.report.statistics import ALPHA, MOST_SEEDS, Lead, Sample, Verdict, interval, sample, verdict, verdicts
 from tombola.report.wording import density_text, label_text
 
@@ -160,14 +160,14 @@ def _test(findings: Findings, claim: Claim, test: Test) -> Tested:
 
 
 def _values(test: Test, rows: Mapping[Pair, Measured]) -> list[float]:
-    return _by_run({pair: float(row.numbers[test.of]) for pair, row in rows.items()})
+    return _by_run(test, {pair: float(row.numbers[test.of]) for pair, row in rows.items()})
 
 
-def _by_run(values: Mapping[Pair, float]) -> list[float]:
+def _by_run(test: Test, values: Mapping[Pair, float]) -> list[float]:
     """One value a run: pairs of the same run are no independent evidence, so they count together, by their mean."""
-    found: dict[Pair, list[float]] = {}
+    found: dict[Label | None, list[float]] = {}
     for pair, value in values.items():
-        found.setdefault(pair[:1], []).append(value)
+        found.setdefault(dict(zip(test.by, pair, strict=True)).get(run_label(test.by)), []).append(value)
     return [sum(inside) / len(inside) for inside in found.values()]
 
 
@@ -188,7 +188,7 @@ def _compared(test: Better | NotWorse, here: Mapping[Pair, Measured], there: Map
             return replace(known, why=f"not at equal density: {both_shown} ({_pair(test.by, pair)})")
     sign = 1.0 if test.higher else -1.0
     apart = {pair: here[pair].numbers[test.of] - there[pair].numbers[test.of] for pair in shared}
-    differences = tuple(sign * value for value in _by_run(apart))
+    differences = tuple(sign * value for value in _by_run(test, apart))
     noise, examples = _test_set(test, [[side[pair] for side in (here, there)] for pair in shared])
     lead = Lead(test.kind, differences, bound=test.bound, clearance=test.clearance, noise=noise)
     alone = len(here) + len(there) - 2 * len(shared)

@@ -14,6 +14,16 @@ Named = TypeVar("Named", bound=Measured | Missing)
 Pair = tuple[Label | None, ...]
 
 
+def run_label(by: tuple[str, ...]) -> str:
+    """The label that tells one run from the next, of those that pair rows: the seed, else the first.
+
+    Example:
+        >>> run_label(("depth", "seed")), run_label(("vocabulary", "depth"))
+        ('seed', 'vocabulary')
+    """
+    return by[0] if by and "seed" not in by else "seed"
+
+
 def fits(row: Measured | Missing, where: Where) -> bool:
     """Whether a row has all these labels."""
     return where.items() <= row.labels.items()
