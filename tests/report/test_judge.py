@@ -260,6 +260,32 @@ def test_seeds_are_the_runs_wherever_they_are_named(make_plain: Make, by: tuple[
     assert basis_text(one).startswith("one seed has no spread") or "seeds would decide" in basis_text(one)
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("error", math.nan), ("error", math.inf), ("apart", math.nan), ("apart", math.inf), ("density", math.nan)],
+)
+def test_what_is_not_finite_makes_no_verdict(name: str, wrong: float):
+    def rows(value: float) -> tuple[Measured, ...]:
+        numbers = [{"lead": 0.1 * (arm == "a"), "e": 0.001, "d": 0.0, "density": 0.5} for arm in "ab" for _ in range(3)]
+        numbers[1] |= {{"error": "e", "apart": "d", "density": "density"}[name]: value}
+        labels = [{"name": arm, "seed": seed} for arm in "ab" for seed in range(3)]
+        return tuple(
+            Measured(labels=label, numbers=one, key=f"toy:{place}")
+            for place, (label, one) in enumerate(zip(labels, numbers, strict=True))
+        )
+
+    alone = Beyond(where={"name": "a"}, of="lead", value=0.0, error="e", apart="d")
+    paired = Better(where={"name": "a"}, than={"name": "b"}, of="lead", error="e")
+    for test in [alone] if name == "apart" else [paired] if name == "density" else [alone, paired]:
+        claims = (Claim("c", tests=(test,)),)
+        sound, found = (
+            only(Findings(title="t", question="", study="", command="", rows=rows(value), claims=claims))
+            for value in ({"error": 0.001, "apart": 0.0, "density": 0.5}[name], wrong)
+        )
+        assert sound.tested[0].outcome == "holds" and found.tested[0].outcome == "not measured"
+        assert found.outcome != "confirmed" and found.tested[0].why
+
+
 def test_nothing_in_common_cannot_be_paired():
     rows = tuple(
         Measured(labels={"name": name, "seed": seed}, numbers={"test_accuracy": 0.9}, key=f"{name}{seed}")

@@ -151,6 +151,8 @@ def _test(findings: Findings, claim: Claim, test: Test) -> Tested:
         for needed in filter(None, (getattr(test, "error", ""), getattr(test, "apart", ""))):
             if not all(needed in row.numbers for row in able.values()):
                 return Tested(test, "not measured", why=why_no_number(list(able.values()), needed))
+            if not all(math.isfinite(row.numbers[needed]) for row in able.values()):
+                return Tested(test, "not measured", why=f"{needed} is not finite in every row")
         picked.append(able)
     if isinstance(test, Agrees):
         return _agrees(test, _values(test, picked[0]))
@@ -183,7 +185,9 @@ def _compared(test: Better | NotWorse, here: Mapping[Pair, Measured], there: Map
         return replace(known, why=f"{test.of} is not finite in every row (a training diverged)")
     for pair in shared if test.equal_density == "required" else ():
         own, other = (side[pair].numbers.get("density") for side in (here, there))
-        if own is not None and other is not None and abs(own - other) > EQUAL * own:
+        if own is None or other is None:
+            continue
+        if not abs(own - other) <= EQUAL * own:  # Also where one of them is not finite.
             both_shown = f"{density_text(own)} and {density_text(other)}"
             return replace(known, why=f"not at equal density: {both_shown} ({_pair(test.by, pair)})")
     sign = 1.0 if test.higher else -1.0
