@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pickle
 import resource
 import shutil
 import signal
@@ -12,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
@@ -22,7 +24,8 @@ from tombola.core.errors import Failed, Refused
 from tombola.core.machine import Machine
 from tombola.study.deferred import Deferred, defer
 from tombola.study.driver import Engine, run
-from tombola.study.engines.engine import Told
+from tombola.study.engines import local
+from tombola.study.engines.engine import Lost, Told
 from tombola.study.engines.here import Here
 from tombola.study.engines.local import Local
 from tombola.study.events import Event, read_events
@@ -326,6 +329,34 @@ def test_workers_that_cannot_start(tmp_path: pathlib.Path, monkeypatch: pytest.M
         "--workers 1 runs the study in this process."
     )
     assert events[-1]["outcome"] == "failed" and not engine.workers
+
+
+def test_a_worker_that_cannot_be_heard_is_ended_before_its_call_is_begun_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Else it would go on with the call, and keep its lock."""
+    monkeypatch.setattr(local, "LAST_WORDS", 0.2)
+    engine, store = Local(1, log=tmp_path / "logs"), Store(tmp_path / "runs")
+    call = defer(slow, str(tmp_path / "log"), seconds=PATIENCE)
+    engine.submit([call], store)
+    process = engine.workers["worker 1"].process
+    try:
+        until = time.monotonic() + PATIENCE
+        while not (tmp_path / "log").exists() and time.monotonic() < until:
+            engine.wait(0.05)
+        monkeypatch.setattr(Connection, "recv", torn)
+        monkeypatch.setattr(Connection, "poll", lambda *_: True)
+        monkeypatch.setattr(local, "wait", lambda pipes, timeout: pipes)
+        (lost,) = engine.wait(0.05)
+        assert isinstance(lost, Lost) and lost.key == call.key
+        assert lost.why == "could not be heard any more, though it went on; it was ended"
+        assert not process.is_alive() and engine.workers == {}
+    finally:
+        process.kill()
+
+
+def torn(_: Connection) -> Any:
+    raise pickle.UnpicklingError("pickle data was truncated")
 
 
 def test_the_number_of_workers(tmp_path: pathlib.Path):

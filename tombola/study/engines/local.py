@@ -26,6 +26,8 @@ from tombola.study.provenance import cores
 from tombola.study.store import Store
 
 LOG = logging.getLogger(__name__)
+LAST_WORDS = 10.0
+"""Seconds that a process has to end by itself."""
 STILLBORN = 3
 """After so many workers that die before they are ready there is no point in starting another."""
 
@@ -148,11 +150,14 @@ class Local:
         return variables
 
     def _bury(self, worker: _Worker) -> list[Lost]:
-        worker.process.join(timeout=10)
+        worker.process.join(timeout=LAST_WORDS)
         worker.pipe.close()
         del self.workers[worker.name]
-        code = worker.process.exitcode
-        why = _why(code)
+        if worker.process.is_alive():  # Its calls are begun again: it must not be at them too, nor hold their locks.
+            _end(worker)
+            why = "could not be heard any more, though it went on; it was ended"
+        else:
+            why = _why(worker.process.exitcode)
         if not worker.ready:
             self.stillborn += 1
             if self.stillborn >= STILLBORN:
@@ -165,7 +170,7 @@ class Local:
 
 def _end(worker: _Worker) -> None:
     worker.process.terminate()
-    worker.process.join(timeout=10)
+    worker.process.join(timeout=LAST_WORDS)
     if worker.process.is_alive():
         worker.process.kill()
         worker.process.join()
