@@ -18,7 +18,7 @@ from tombola.train.recipe import Recipe
 RNG = np.random.default_rng(5)
 
 
-def wide(values: np.ndarray) -> dict[str, float]:
+def wide(values: np.ndarray, **given: float) -> dict[str, float]:
     """Those of a network with these weights."""
     arch, task = (
         Mlp(hidden=(2,)),
@@ -28,7 +28,7 @@ def wide(values: np.ndarray) -> dict[str, float]:
     names = [name for name in state if name.endswith("weight")]
     parts = torch.from_numpy(values).float().split([state[name].numel() for name in names])
     state |= {name: part.reshape(state[name].shape) for name, part in zip(names, parts, strict=True)}
-    return weights(trained(arch, task, state)).numbers()
+    return weights(trained(arch, task, state), **given).numbers()
 
 
 def test_by_hand():
@@ -61,6 +61,12 @@ def test_one_hill_and_two():
     assert wide(RNG.uniform(-1, 1, size=40_000))["bimodality"] == pytest.approx(5 / 9, abs=0.01)
 
 
+@pytest.mark.parametrize("reach", [0.0, 0.5, 20.0])
+def test_how_far_the_table_goes_does_not_move_the_valley(reach: float):
+    one, two = RNG.normal(size=40_000) * 0.6, RNG.normal(size=40_000) * 0.1 + np.repeat([-1, 1], 20_000)
+    assert wide(one, reach=reach)["valley"] > 0.85 and wide(two, reach=reach)["valley"] < 0.01
+
+
 def test_the_histogram_counts_every_weight():
     end = of([3, -4, 9, 1, 0, 0, -0.5, 2], [1, 1, 0, 1, 0, 0, 1, 1])
     table = weights(end).tables["histogram"]
@@ -86,5 +92,7 @@ def test_what_is_refused():
         weights(of([1] * 8, [1] * 8), keep=0)
     with pytest.raises(Refused, match="reach is -1"):
         weights(of([1] * 8, [1] * 8), reach=-1)
+    with pytest.raises(Refused, match="of 8 living weights keep=0.001 leaves none"):
+        weights(of([1] * 8, [1] * 8), keep=0.001)
     with pytest.raises(Refused, match="1 weights live"):
         weights(of([1] * 8, [1] + [0] * 7))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
@@ -12,10 +13,10 @@ from tombola.train.trained import Trained
 BINS = 60
 """Of the histogram, so that its two in the middle meet at 0."""
 SHOWN = 0.999
-"""The share of living weights that the histogram shows; what is larger is in its last bins."""
+"""The share of living weights that a histogram shows where nobody says how far it goes."""
 
 
-@step("weights")
+@step("weights", version=2)
 def weights(trained: Trained, keep: float = 0.8, reach: float = 0.0) -> Measurement:
     """The living prunable weights of all layers together: their size, their histogram, and the next threshold.
 
@@ -23,19 +24,20 @@ def weights(trained: Trained, keep: float = 0.8, reach: float = 0.0) -> Measurem
     search come back to one solution, what lives has grown large, and the threshold of a ticket rises above that of its
     reinit (Maene et al. 2021, figure 6). `absolute` is the mean magnitude, `deviation` the standard deviation.
 
-    `valley` is how high the histogram stands at 0, against its highest place: near 1 with one hill at 0, near 0 with a
-    hill on either side and nothing between (figure 5 there). `bimodality` is Sarle's coefficient, (skewness^2 + 1) /
+    `valley` is how high a histogram stands at 0, against its highest place: near 1 with one hill at 0, near 0 with a
+    hill on either side and nothing between (figure 5 there). That histogram goes as far as 99.9 % of the weights do,
+    whatever `reach` says, and leaves out what is larger. `bimodality` is Sarle's coefficient, (skewness^2 + 1) /
     kurtosis: 1/3 for a normal distribution, 5/9 for a uniform one, at most 1 for two points.
 
     The table `histogram` has the middle of each bin and the share of weights in it.
 
     Args:
         keep: The share of the living weights that the next cut keeps.
-        reach: The histogram goes from -reach to reach, what is larger in its last bins; with 0 as far as 99.9 % of the
+        reach: The table goes from -reach to reach, what is larger in its last bins; with 0 as far as 99.9 % of the
             weights do. Histograms that are to be drawn together need one reach.
 
     Raises:
-        Refused: If fewer than two weights live, `keep` is no share, or `reach` is below 0.
+        Refused: If fewer than two weights live, `keep` is no share or leaves no weight, or `reach` is below 0.
 
     Example:
         >>> from tombola.archs.mlp import Mlp
@@ -58,9 +60,11 @@ def weights(trained: Trained, keep: float = 0.8, reach: float = 0.0) -> Measurem
         raise Refused(f"weights: {len(living)} weights live in {trained!r}. A distribution has two or more.")
     sizes = np.abs(living)
     left = target(len(living), mask.size, keep=keep, density=None)
-    reach = reach or float(np.quantile(sizes, SHOWN, method="higher")) or 1.0
+    if not left:
+        raise Refused(f"weights: of {len(living):,} living weights keep={keep} leaves none, so there is no threshold.")
+    own = float(np.quantile(sizes, SHOWN, method="higher")) or 1.0
+    reach = reach or own
     counts, edges = np.histogram(living.clip(-reach, reach), bins=BINS, range=(-reach, reach))
-    middle = counts[BINS // 2 - 1 : BINS // 2 + 1].mean()
     apart = living - living.mean()
     deviation = float(apart.std())
     standard = apart / deviation if deviation else apart
@@ -70,9 +74,15 @@ def weights(trained: Trained, keep: float = 0.8, reach: float = 0.0) -> Measurem
         "absolute": float(sizes.mean()),
         "deviation": deviation,
         "largest": float(sizes.max()),
-        "valley": float(middle / counts.max()),
+        "valley": _valley(living, own),
         "bimodality": float(((standard**3).mean() ** 2 + 1) / (standard**4).mean()) if deviation else 0.0,
     }
     centres = (edges[1:] + edges[:-1]) / 2
     table = tuple({"weight": float(c), "share": float(n / len(living))} for c, n in zip(centres, counts, strict=True))
     return Measurement(numbers, tables={"histogram": table})
+
+
+def _valley(living: NDArray[np.float64], reach: float) -> float:
+    """How high the two bins beside 0 stand on average, against the highest one."""
+    counts, _ = np.histogram(living, bins=BINS, range=(-reach, reach))
+    return float(counts[BINS // 2 - 1 : BINS // 2 + 1].mean() / counts.max())
