@@ -1,5 +1,6 @@
 """Angles and the noise scale of gradients, against gradients of single examples."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -75,6 +76,17 @@ def test_batch_norm_takes_each_batch_s_statistics():
     batches, mean = by_hand(end, 30)  # In training mode, as a module is at first.
     found = gradient_noise(end, TASK, RECIPE, batches=4).numbers()
     assert found["norm"] == pytest.approx(np.linalg.norm(mean), rel=1e-4) and len(batches) == 4
+
+
+def test_batch_norm_takes_the_statistics_of_each_part():
+    """In parts of 10 an epoch is what it is in batches of 10; those of 30 are compared all the same."""
+    end = train(draw(ResNet(depth=8, width=1), TASK, RECIPE), TASK, RECIPE)
+    found = gradient_noise(end, TASK, dataclasses.replace(RECIPE, accumulate=3), batches=4).numbers()
+    batches, mean = by_hand(end, 10)
+    assert found["norm"] == pytest.approx(np.linalg.norm(mean), rel=1e-4) and found["batch"] == 30
+    three = [np.mean(batches[start : start + 3], axis=0) for start in range(0, 12, 3)]
+    cosines = [one @ mean / np.linalg.norm(one) / np.linalg.norm(mean) for one in three]
+    assert found["cosine"] == pytest.approx(np.mean(cosines), rel=1e-4)
 
 
 def test_what_is_refused(sparse: Trained):

@@ -22,6 +22,7 @@ from tombola.probes.gradient_flow import gradient_flow
 from tombola.probes.gradient_noise import gradient_noise
 from tombola.study.step import Context
 from tombola.train import fleet
+from tombola.train.examples import Examples
 from tombola.train.loop import train
 from tombola.train.optimizers import Sgd
 from tombola.train.recipe import Recipe
@@ -95,11 +96,30 @@ def test_what_only_looks_sees_the_whole_network():
     without = ticket.rebuilt(arch=Dropping(p=0.0))
     for measure in (
         lambda of: gradient_flow(of, TASK, RECIPE, examples=10, mode="train").numbers(),
-        lambda of: gradient_noise(of, TASK, RECIPE, batches=3).numbers(),
         lambda of: cut_early(of, TASK, RECIPE, Snip(mode="train"), density=0.5).mask,
     ):
         assert measure(ticket) == measure(without)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_noise_of_gradients_is_that_of_a_training(accumulate: int):
+    """With what drops, under the names that a training has, and in its parts: the mean gradient of an epoch."""
+    ticket, recipe = a_ticket(Dropping(), TASK, density=0.5), dataclasses.replace(RECIPE, accumulate=accumulate)
+    run = Run(ticket, TASK, recipe.in_steps(TASK), Seeds(3), Context())
+    run.net.train()
+    total, size = 0.0, 0
+    for step, (inputs, targets) in enumerate(Examples(TASK, recipe, Seeds(3), torch.device("cpu")).batches(0, 0)):
+        stir(run.dropouts, Seeds(3), step)
+        run.optimizer.zero_grad()
+        run.backward(inputs, targets)
+        run.masking.mask_gradients()
+        each = torch.cat([p.grad.flatten().double() for p in run.net.parameters() if p.grad is not None])
+        total, size = total + each * len(targets), size + len(targets)
+    found = gradient_noise(ticket, TASK, recipe, batches=3, seeds=Seeds(3)).numbers()
+    assert found["norm"] == pytest.approx(float((total / size).norm()), rel=1e-4)  # type: ignore[union-attr]
+    without = gradient_noise(ticket.rebuilt(arch=Dropping(p=0.0)), TASK, recipe, batches=3, seeds=Seeds(3)).numbers()
+    assert found["angle"] != pytest.approx(without["angle"], rel=1e-3)
 
 
 def test_draws_without_a_name_are_told_once(caplog: pytest.LogCaptureFixture):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
-from tombola.core.noise import by_name
+from tombola.core.noise import by_name, dropouts, stir
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.ticket import Ticket
@@ -44,17 +44,18 @@ def gradient_noise(
     """The angle between the gradient of a batch and the mean gradient of an epoch, and the noise scale.
 
     A `Ticket` is looked at where its training starts, a `Trained` where it ended. Gradients are by all that can learn
-    and lives, of the recipe's loss without weight decay, as in training: augmented, each batch normalised by itself.
-    `angle` is the mean over batches in radians, `angle_deviation` its standard deviation, `cosine` the mean cosine.
-    `noise_scale` is the trace of the covariance of single examples' gradients, by the square of the mean gradient:
-    batches that are much smaller are mostly noise (McCandlish et al. 2018, equation 2.8). It is had from batches of the
-    recipe's size: that size times the mean square of their distance from the mean gradient, by its square; and times
-    (N - 1) / (N - size), as an epoch of N examples shows none of them twice. `norm` is that of the mean gradient.
+    and lives, of the recipe's loss without weight decay, as in training: augmented, with dropout, each batch normalised
+    by itself, or each of its parts where the recipe accumulates. `angle` is the mean over batches in radians,
+    `angle_deviation` its standard deviation, `cosine` the mean cosine. `noise_scale` is the trace of the covariance of
+    single examples' gradients, by the square of the mean gradient: batches that are much smaller are mostly noise
+    (McCandlish et al. 2018, equation 2.8). It is had from batches of the recipe's size: that size times the mean square
+    of their distance from the mean gradient, by its square; and times (N - 1) / (N - size), as an epoch of N examples
+    shows none of them twice. `norm` is that of the mean gradient.
 
     Args:
-        recipe: The size of a batch, what is held out, and smoothing.
+        recipe: The size of a batch and its parts, what is held out, and smoothing.
         batches: How many are compared; the mean is over all examples of an epoch.
-        seeds: The order of the examples and their augmentation.
+        seeds: The order of the examples, their augmentation, and the noise of dropout.
 
     Raises:
         Refused: If there are too few batches in an epoch, the network is not for this task, or no gradient reaches it.
@@ -112,10 +113,18 @@ def _gradients(
 ) -> Iterator[tuple[Tensor, int]]:
     """Of each batch the gradient of its mean loss over what lives, and its size."""
     net = by_name(ticket.module()).to(examples.device).train()
-    parameters, mask = dict(net.named_parameters()), ticket.mask
+    layers, parameters, mask = dropouts(net), dict(net.named_parameters()), ticket.mask
     alive = {name: mask[name].to(examples.device) for name in mask if name in parameters}
-    for inputs, targets in examples.batches(number, 0):
-        loss = examples.task.loss(net(typed(inputs, net)), targets, smoothing=recipe.smoothing)
-        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True, materialize_grads=True)
-        pairs = zip(parameters, found, strict=True)
-        yield torch.cat([(v[alive[n]] if n in alive else v.flatten()).double() for n, v in pairs]), len(targets)
+    for place, (inputs, targets) in enumerate(examples.batches(number, 0)):
+        stir(layers, examples.seeds, place)
+        parts = recipe.parts(len(targets))
+        whole: Tensor | None = None
+        for some, theirs in zip(inputs.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            loss = examples.task.loss(net(typed(some, net)), theirs, smoothing=recipe.smoothing)
+            found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True, materialize_grads=True)
+            pairs = zip(parameters, found, strict=True)
+            living = torch.cat([(v[alive[n]] if n in alive else v.flatten()).double() for n, v in pairs])
+            share = living * (len(theirs) / len(targets))
+            whole = share if whole is None else whole + share
+        assert whole is not None  # No batch is empty.
+        yield whole, len(targets)

@@ -77,6 +77,16 @@ class Recipe:
         """What is held out of the training data."""
         return Holdout(self.validation, self.split_seed)
 
+    def parts(self, examples: int) -> int:
+        """In how many parts a batch of so many examples is computed; the last of an epoch has fewer of the usual size.
+
+        Example:
+            >>> [Recipe(batch=60, accumulate=4).parts(examples) for examples in (60, 20)]
+            [4, 2]
+        """
+        usual = -(-self.batch // self.accumulate)
+        return -(-examples // usual)
+
     def in_steps(self, task: Task) -> Self:
         """The recipe with every time in steps, checked against the data.
 

@@ -94,8 +94,7 @@ class Run:
 
     def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Add up the gradients of a batch, part by part if the recipe says so; gives the loss."""
-        usual = -(-self.recipe.batch // self.recipe.accumulate)  # An epoch's last batch has fewer parts of that size.
-        parts, losses = -(-len(targets) // usual), list[Tensor]()
+        parts, losses = self.recipe.parts(len(targets)), list[Tensor]()
         for some, theirs in zip(inputs.tensor_split(parts), targets.tensor_split(parts), strict=True):
             loss = self.loss(some, theirs) if parts == 1 else self.loss(some, theirs) * (len(theirs) / len(targets))
             (loss if self.aside is None or losses else loss + self.aside()).backward()
