@@ -119,6 +119,15 @@ def test_no_batch_is_a_whole_epoch(sparse: Ticket):
         renorm(sparse, TASK, RECIPE, batches=-1)
 
 
+def test_a_batch_in_parts_is_seen_in_parts(sparse: Ticket):
+    made = renorm(sparse, TASK, dataclasses.replace(RECIPE, accumulate=7), batches=2)
+    parts = [part for whole in batches_of(2) for part in whole.tensor_split(7)]
+    assert int(made.weights["stem.bn.num_batches_tracked"]) == 14
+    for name, (mean, variance) in by_hand(sparse, parts).items():
+        torch.testing.assert_close(made.weights[f"{name}.running_mean"].double(), mean, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(made.weights[f"{name}.running_var"].double(), variance, rtol=1e-4, atol=1e-5)
+
+
 def test_it_depends_on_seeds_and_batches_alone(sparse: Ticket):
     one = renorm(sparse, TASK, RECIPE, batches=2)
     torch.manual_seed(1)

@@ -4,6 +4,7 @@ A move copies running statistics as they are, and the network that it makes has 
 another mask. Averaged weights have the same trouble, and the same cure (Izmailov et al. 2018, section 3.2).
 """
 
+import itertools
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from tombola.core.errors import Failed, Refused
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.ticket import Ticket
+from tombola.probes.predictions import typed
 from tombola.study.step import Context, step
 from tombola.train import bfloat
 from tombola.train.device import device_clock, threads
@@ -40,8 +42,9 @@ def renorm(
     """Estimate the running statistics of batch norm anew on training batches; weights and mask stay as they are.
 
     For each channel the mean over the batches of their means and of their unbiased variances, as PyTorch gathers them
-    with `momentum=None`. As in training, each layer normalises by its batch, dead weights are zero, and data are
-    augmented; nothing else is in training mode, so that nothing is drawn at random.
+    with `momentum=None`. As in training, each layer normalises by its batch (by each part of it, where the recipe
+    accumulates), dead weights are zero, and data are augmented; nothing else is in training mode, so that nothing is
+    drawn at random.
 
     Args:
         recipe: How data are batched, split and computed with; nothing is trained.
@@ -72,10 +75,11 @@ def renorm(
             f"{ticket.arch} has no batch norm that gathers statistics, so there is nothing to estimate. Train the "
             "ticket as it is."
         )
-    exact, started = next(net.parameters()).dtype, device_clock(device)
+    started = device_clock(device)
     with threads(context.machine), torch.no_grad(), bfloat.cast(recipe.precision, device):
         examples = Examples(task, recipe, seeds, device).batches(batches, 0)
-        images = gather(net, (inputs.to(exact) for inputs, _ in examples))
+        parts = (typed(inputs, net).tensor_split(recipe.parts(len(inputs))) for inputs, _ in examples)
+        images = gather(net, itertools.chain.from_iterable(parts))
     context.meter.device_seconds, context.meter.images = device_clock(device) - started, images
     context.meter.flops = flops(ticket.arch, ticket.io, ticket.mask).forward_dense * images
     found = {

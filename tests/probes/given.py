@@ -94,6 +94,16 @@ class Words(Toy):
     def io(self) -> Interface:
         return Interface(inputs=(4,), classes=2, tokens=self.tokens, vocabulary=self.vocabulary)
 
+    def train_size(self, holdout: Holdout = Holdout()) -> int:
+        return len(self.texts)
+
+    def batch(
+        self, step: int, *, seeds: Seeds, size: int, holdout: Holdout = Holdout(), device: torch.device = CPU
+    ) -> tuple[Tensor, Tensor]:
+        order = np.random.default_rng(seeds.stream("data") % 2**32).permutation(len(self.texts))
+        rows = [torch.tensor(self.texts[place]) for place in order[step * size : (step + 1) * size]]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.tensor([int(row[0]) % 2 for row in rows])
+
     def evaluation(
         self, split: Split, *, size: int = 2, holdout: Holdout = Holdout(), device: torch.device = CPU
     ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -145,7 +155,7 @@ def trained(
     return Trained(
         ticket=ticket,
         task=task,
-        recipe=Recipe(steps=1, batch=1, **{"validation": 0.0, **recipe}),
+        recipe=Recipe(**{"steps": 1, "batch": 1, "validation": 0.0, **recipe}),
         seeds=Seeds(),
         weights=weights,
         log=(),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tests.probes.given import Bag, Words
 from tests.train.toys import IMAGES, Convs, Points, a_ticket
 from tombola.archs.mlp import Mlp
 from tombola.core.errors import Refused
@@ -134,6 +135,13 @@ def test_what_does_not_fit_is_refused():
         importlib.import_module("tombola.probes.gradient_flow")._check(ticket, TASK, RECIPE, 5, "both")
     with pytest.raises(Refused, match="is a network for"):
         gradient_flow(ticket, Points(classes=4), RECIPE, examples=5)
+
+
+def test_a_network_that_reads_tokens():
+    task = Words(texts=((1, 2, 3), (4, 5), (2,), (3, 1, 4, 5)))
+    ticket = a_ticket(Bag(), task)
+    found = gradient_flow(ticket, task, dataclasses.replace(RECIPE, batch=2), examples=4)
+    assert found.numbers()["gradient_norm"] > 0
 
 
 def test_it_can_be_deferred_with_times_in_epochs():

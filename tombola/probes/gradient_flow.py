@@ -14,6 +14,7 @@ from tombola.core.noise import by_name
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.ticket import Ticket
+from tombola.probes.predictions import typed
 from tombola.study.step import Context, step
 from tombola.train import bfloat
 from tombola.train.device import threads
@@ -70,7 +71,7 @@ def gradient_flow(
     parameters: dict[str, Tensor] = dict(net.named_parameters())
     with threads(context.machine):
         with bfloat.cast(recipe.precision, device):
-            loss = task.loss(net(inputs.to(next(iter(parameters.values())).dtype)), targets)
+            loss = task.loss(net(typed(inputs, net)), targets)
         found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     table: list[dict[str, Any]] = []
     for (name, parameter), value in zip(parameters.items(), found, strict=True):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tombola.core.errors import Refused
 from tombola.core.seeds import Seeds, numbers
 from tombola.core.task import Split, Task
-from tombola.probes.predictions import typed
+from tombola.probes.predictions import in_numbers, typed
 from tombola.train.examples import Examples
 from tombola.train.trained import Trained
 
@@ -49,7 +49,7 @@ def held(what: str, a: Trained, task: Task, split: Split, most: int, device: tor
 
 
 def training_inputs(a: Trained, task: Task, number: int, device: torch.device) -> Callable[[], Iterable[Tensor]]:
-    """Inputs to gather statistics on, as in the training of a network: augmented, in batches of its recipe's size.
+    """Inputs to gather statistics on, as in the training of a network: augmented, in the parts of its recipe's batches.
 
     At least so many, always the same ones, read once; with 0 a whole epoch, read again each time.
     """
@@ -57,7 +57,8 @@ def training_inputs(a: Trained, task: Task, number: int, device: torch.device) -
     batches = -(-number // a.recipe.batch)
 
     def read() -> Iterator[Tensor]:
-        return (inputs.to(exact) for inputs, _ in examples.batches(batches, 0))
+        for inputs, _ in examples.batches(batches, 0):
+            yield from in_numbers(inputs, exact).tensor_split(a.recipe.parts(len(inputs)))
 
     if not number:
         return read

@@ -113,7 +113,11 @@ def features(trained: Trained, device: torch.device) -> Callable[[Tensor], Numbe
 
 def typed(inputs: Tensor, net: nn.Module) -> Tensor:
     """Inputs as a network takes them: numbers of the type of its weights, tokens as they are."""
-    exact = next(net.parameters()).dtype
+    return in_numbers(inputs, next(net.parameters()).dtype)
+
+
+def in_numbers(inputs: Tensor, exact: torch.dtype) -> Tensor:
+    """Inputs in numbers of a type, unless they are tokens."""
     return inputs.to(exact) if inputs.is_floating_point() else inputs
 
 
