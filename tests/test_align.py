@@ -15,7 +15,9 @@ from tests.test_verify import detail, failed, forged, passed
 from tombola.align import align, alignment
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
+from tombola.archs.text_encoder import TextEncoder
 from tombola.archs.textcnn import TextCnn
+from tombola.archs.vit import ViT
 from tombola.core.call import Call
 from tombola.core.errors import Failed, Refused
 from tombola.core.initial import draw_state
@@ -31,6 +33,7 @@ from tombola.find import cut, cut_early, draw, find
 from tombola.moves.matching import matching
 from tombola.moves.permuting import gathered, permuted, sizes
 from tombola.moves.width import Widen
+from tombola.probes import activations
 from tombola.probes.activations import matched_by_activations
 from tombola.prune import Everywhere
 from tombola.recall import recalled
@@ -237,6 +240,38 @@ def test_a_network_that_reads_tokens_is_matched_by_activations():
     other = dataclasses.replace(first, weights=permuted(first.weights, arch.layout().axes, orders))
     found = matched_by_activations(first, other, 0, CPU).permutations
     assert {name: found[name].tolist() for name in orders} == {name: order.tolist() for name, order in orders.items()}
+
+
+@pytest.mark.parametrize(
+    "arch", [TextEncoder(depth=1, width=8, heads=2), ViT(depth=1, width=8, heads=2, patch=4)], ids=str
+)
+def test_positions_that_are_read_and_never_called_are_no_layers(arch: Arch):
+    """A transformer's stream is matched by the layers that write to it when they are called."""
+    rows = np.random.default_rng(0).integers(1, 6, (40, 4))
+    task = Words(texts=tuple(tuple(int(x) for x in row) for row in rows)) if isinstance(arch, TextEncoder) else TASK
+    first = trained(arch, task, initial_weights(arch, task.io, "init", 0))
+    axes, rng = arch.layout().axes, np.random.default_rng(4)
+    orders = {group: rng.permutation(size) for group, size in sizes(first.weights, axes).items()}
+    other = dataclasses.replace(first, weights=permuted(first.weights, axes, orders))
+    found = matched_by_activations(first, other, 100, CPU).permutations
+    assert {name: order.tolist() for name, order in found.items()} == {n: o.tolist() for n, o in orders.items()}
+
+
+def test_activations_of_a_few_examples_are_in_memory_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    there, asked = PLAIN[DEEP], list[int]()
+    ask = activations._Seen.ask
+
+    def counted(self: Any, inputs: Tensor) -> None:
+        asked.append(len(inputs))
+        ask(self, inputs)
+
+    monkeypatch.setattr(activations._Seen, "ask", counted)
+    few = matched_by_activations(there.source, there.target, 120, CPU)
+    assert asked == [50, 50, 50, 50, 20, 20]
+    monkeypatch.setattr(activations, "AT_ONCE", 120)
+    whole = matched_by_activations(there.source, there.target, 120, CPU)
+    assert few.after == pytest.approx(whole.after, rel=1e-9) and asked[6:] == [120, 120]
+    assert all(np.array_equal(few.permutations[name], order) for name, order in whole.permutations.items())
 
 
 def test_alignment_by_activations():

@@ -21,6 +21,8 @@ from tombola.probes.predictions import typed
 from tombola.train.trained import Trained
 
 Numbers = NDArray[np.float64]
+AT_ONCE = 50
+"""Examples whose activations, of all layers of both networks, are in memory at a time."""
 WRITERS = (nn.Linear, nn.modules.conv._ConvNd, nn.Embedding)
 
 
@@ -30,7 +32,8 @@ def matched_by_activations(source: Trained, target: Trained, examples: int, devi
     The target may be wider or narrower: units of the source then come more than once, or are left out.
 
     Activations are what convolutions, linear layers and embeddings give, on examples of the target's task, not
-    augmented. Where several of them write to the same units, as along a residual stream, their correlations add up.
+    augmented; one that is never called, as learned positions that are added, gives none. Where several of them write to
+    the same units, as along a residual stream, their correlations add up.
 
     Raises:
         Refused: If the layout names no permutation, or one to which no layer writes.
@@ -43,14 +46,15 @@ def matched_by_activations(source: Trained, target: Trained, examples: int, devi
     seen = [_Seen(one.module().to(device).eval(), written) for one in (source, target)]
     sums = {name: _Sums() for name in written}
     with torch.no_grad():
-        for inputs, _ in held("align", target, target.task, "train", examples, device)():
-            for one in seen:
-                one.ask(inputs)
-            for name, found in sums.items():
-                found.add(seen[1].values[name], seen[0].values[name])
+        for together, _ in held("align", target, target.task, "train", examples, device)():
+            for inputs in together.split(AT_ONCE):
+                for one in seen:
+                    one.ask(inputs)
+                for name in seen[0].values.keys() & seen[1].values.keys():
+                    sums[name].add(seen[1].values[name], seen[0].values[name])
     totals: dict[str, Numbers] = {group: np.zeros((places[group], size)) for group, size in units.items()}
     reached: set[str] = set()
-    for name, groups in written.items():
+    for name, groups in ((name, groups) for name, groups in written.items() if sums[name].places):
         whole, down, right = sums[name].correlations(), 0, 0
         run = len(whole) // sum(places[group] for group in groups)
         for group in groups:
@@ -90,12 +94,13 @@ class _Seen:
 
     def ask(self, inputs: Tensor) -> None:
         """One batch."""
+        self.values.clear()
         self.net(typed(inputs, self.net))
 
     def _hook(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def note(module: nn.Module, given: Any, output: Tensor) -> None:
             values = output.movedim(1, -1) if isinstance(module, nn.modules.conv._ConvNd) else output
-            self.values[name] = values.reshape(-1, values.shape[-1]).double()
+            self.values[name] = values.reshape(-1, values.shape[-1]).clone()  # What follows may overwrite it.
 
         return note
 
@@ -110,6 +115,7 @@ class _Sums:
     def add(self, one: Tensor, other: Tensor) -> None:
         """Count a batch."""
         self.places += len(one)
+        one, other = one.double(), other.double()
         for name, value in (
             ("one", one.sum(0)),
             ("other", other.sum(0)),
