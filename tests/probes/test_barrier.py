@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from tests.probes.given import Toy, parts, trained
+from tests.probes.given import Toy, Words, parts, trained
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
+from tombola.archs.text_encoder import TextEncoder
+from tombola.archs.textcnn import TextCnn
 from tombola.core.errors import Failed, Refused
-from tombola.core.layout import Interface, Layout
+from tombola.core.layout import Interface, Layout, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.plugin import plugin
 from tombola.core.seeds import Seeds
@@ -26,6 +28,7 @@ from tombola.find import cut, cut_early, draw
 from tombola.moves.matching import matching
 from tombola.moves.permuting import permuted, sizes
 from tombola.probes.barrier import barrier, spaced
+from tombola.probes.rearranged import check_same_function
 from tombola.tasks.digits import Digits
 from tombola.train.evaluate import evaluate
 from tombola.train.examples import Examples
@@ -346,6 +349,16 @@ def test_a_layout_that_names_wrong_units_is_found(monkeypatch: pytest.MonkeyPatc
         barrier(*pair, stats="interpolate", aligned="weights")
 
 
+def test_a_layout_is_wrong_by_the_size_of_what_it_computes():
+    arch, io = Mlp(hidden=(4,)), Digits().io
+    state = initial_weights(arch, io, "init", 0)
+    small = {name: value * 1e-6 if name.startswith("head") else value for name, value in state.items()}
+    check_same_function(arch, io, small, {name: value * (1 + 1e-9) for name, value in small.items()})
+    wrong = {name: value.flip(0) if name == "head.weight" else value for name, value in small.items()}
+    with pytest.raises(Failed, match="computes something else"):
+        check_same_function(arch, io, small, wrong)
+
+
 def test_the_ends_are_the_networks_to_the_bit(pair: list[Trained]):
     found = barrier(*pair, points=3, stats="interpolate", splits=("test",), examples=0).numbers()
     for name, one in zip("ab", pair, strict=True):
@@ -403,6 +416,55 @@ def test_variances_below_zero_are_no_statistics(pair: list[Trained]):
     refused(r"at 1.5 on the line '[\w.]+running_var' falls to -", a, small, points=3, stats="interpolate", beyond=0.6)
     for stats in ("recompute", "batch"):  # These do not ask for what was extrapolated.
         barrier(a, small, points=3, stats=stats, beyond=0.6, splits=("test",))
+
+
+def test_deviations_below_zero_are_no_repair(plain: list[Trained]):
+    """At 3/2 a unit has half as much again of b's deviation less half of a's, which is below 0 where a's is larger."""
+    a, b = plain
+    names = ("stages.0.0.weight", "stages.0.0.bias")
+    still = dataclasses.replace(b, weights={n: v * 0.1 if n in names else v for n, v in b.weights.items()})
+    given: Any = {"points": 3, "stats": "repair", "splits": ("test",)}
+    refused(r"at 1.5 on the line a standard deviation of 'stages.0.0' falls to -", a, still, **given, beyond=0.6)
+    barrier(a, still, **given)
+
+
+WORDS = Words(texts=tuple(tuple(row) for row in RNG.integers(1, 6, (12, 4)).tolist()))
+
+
+@pytest.mark.parametrize("arch", [TextEncoder(depth=1, width=4, heads=2), TextCnn(width=4, channels=2, heights=(2,))])
+def test_networks_that_read_tokens_are_repaired(arch: Any):
+    one, other = (trained(arch, WORDS, initial_weights(arch, WORDS.io, "init", seed), batch=6) for seed in (0, 1))
+    given: Any = {"points": 3, "splits": ("test",), "gathered": 12}
+    found, straight = (barrier(one, other, **given, stats=stats).tables["curve"] for stats in ("repair", ""))
+    assert found[0]["test_loss"] == pytest.approx(straight[0]["test_loss"], rel=0.05)
+    assert found[1]["test_loss"] != straight[1]["test_loss"]
+
+
+@torch.no_grad()
+def test_statistics_are_gathered_in_the_parts_of_a_batch(pair: list[Trained]):
+    """Where a's recipe accumulates, its batch norm never saw a whole batch."""
+    first = dataclasses.replace(pair[0], recipe=dataclasses.replace(pair[0].recipe, accumulate=7))
+    found = barrier(first, pair[1], points=3, stats="recompute", splits=("test",), gathered=60)
+    ((whole, _),) = Examples(Digits(), RECIPE, Seeds(), CPU).batches(1, 0)
+    parts = whole.double().tensor_split(7)  # Of 9 and 8 examples.
+    for row in found.tables["curve"]:
+        net = blended(pair, row["t"])
+        update_bn(parts, net)
+        assert row["test_loss"] == pytest.approx(asked(net.eval(), "test")[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_a_loss_on_the_way_that_is_no_number_is_told(odd: float, monkeypatch: pytest.MonkeyPatch):
+    """Not only where it comes first."""
+    monkeypatch.setattr(Squares, "loss", lambda self, outputs, targets, **_: torch.tensor(next(losses)))
+    (one,) = ends(QUADRATIC, [[[1.0, 2.0, 3.0]]])
+    for place in range(1, 4):
+        curve = [odd if number == place else 0.5 for number in range(5)]
+        losses = iter([loss for loss in curve for _ in range(3)])  # Seven examples, three at a time.
+        numbers = barrier(one, one, points=5, splits=("test",), examples=0).numbers()
+        for name in ("test_loss_barrier", "test_loss_above_line"):
+            assert numbers[name] == pytest.approx(odd, nan_ok=True)
+        assert numbers["test_loss_barrier_at"] == place / 4
 
 
 def test_masks_of_other_tensors_have_a_line_between_them():

@@ -22,6 +22,8 @@ def heights(
     Args:
         net: What `go` brings to a place, 0 and 1 among them; those outside are in the curve and in no barrier.
         data: The examples of each split.
+
+    Heights of the loss are not numbers where it is none at some place: the network overflows there.
     """
     order, asked = sorted({MIDDLE, *places}), 0
     found: dict[str, list[tuple[float, np.ndarray]]] = {split: [] for split in data}
@@ -55,8 +57,9 @@ def _heights(
     for name, unit, values in (("error", "_points", errors), ("loss", "", [loss for loss, _ in scores])):
         start, end = values[first], values[last]
         mean = (start + end) / 2
-        highest = max(inside, key=lambda place: values[place])
-        over = max(values[place] - ((1 - order[place]) * start + order[place] * end) for place in inside)
+        highest = max(inside, key=lambda place: _rank(values[place]))
+        above = (values[place] - ((1 - order[place]) * start + order[place] * end) for place in inside)
+        over = max(above, key=_rank)
         told[f"{split}_{name}_barrier{unit}"] = values[highest] - mean
         if name == "error":
             told[f"{split}_error_barrier_points_error"] = _noise(*(scores[p][1] for p in (highest, first, last)))
@@ -67,6 +70,11 @@ def _heights(
         told[f"{who}_{split}_accuracy"] = 1 - errors[place] / 100
         told[f"{who}_{split}_loss"] = scores[place][0]
     return {**told, f"{split}_examples": len(scores[0][1])}
+
+
+def _rank(value: float) -> tuple[bool, float]:
+    """What is not a number stands above all numbers, so that the highest value of a path tells of it."""
+    return math.isnan(value), value
 
 
 def _noise(highest: np.ndarray, first: np.ndarray, last: np.ndarray) -> float:

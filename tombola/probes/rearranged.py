@@ -64,7 +64,7 @@ def check_same_function(arch: Arch, io: Interface, one: Mapping[str, Tensor], ot
     """
     before, after = (_outputs(arch, io, state) for state in (one, other))
     off, most = float((before - after).abs().max()), float(before.abs().max())
-    if not off <= CLOSE * max(most, 1.0):
+    if not off <= CLOSE * most:
         raise Failed(
             f"{arch} computes something else once its units are permuted as its layout says: outputs differ by "
             f"{off:.3g} where the largest is {most:.3g}. The axes of its layout are wrong; mend them."

@@ -114,9 +114,13 @@ def check_variances(net: nn.Module, t: float) -> None:
 class Repair:
     """Units between two networks get means and deviations between theirs: REPAIR (Jordan et al. 2022).
 
-    Of each convolution and linear layer but the last, each unit's mean and standard deviation over some inputs are
-    (1 - t) of those in the one network and t of those in the other. Blended units vary less than either, more so with
-    every layer. Batch norm gathers its statistics anew at the same time: behind it that is the same thing.
+    Of each convolution and linear layer but the last, each unit's mean and standard deviation over some inputs are (1 -
+    t) of those in the one network and t of those in the other. Blended units vary less than either, more so with every
+    layer. Batch norm gathers its statistics anew at the same time: behind it that is the same thing. A layer whose
+    weights are read without calling it stays as it is.
+
+    Raises:
+        Refused: On the way, if extrapolation makes a deviation negative.
     """
 
     def __init__(self, line: Line, inputs: Inputs) -> None:
@@ -138,8 +142,14 @@ class Repair:
     def _towards(self, name: str, t: float) -> nn.BatchNorm1d:
         (mean, deviation), (other_mean, other_deviation) = (end[name] for end in self.ends)
         one = nn.BatchNorm1d(len(mean), eps=EPSILON, momentum=None, device=mean.device, dtype=mean.dtype)
+        wanted = torch.lerp(deviation, other_deviation, t)
+        if (least := float(wanted.min())) < 0:
+            raise Refused(
+                f"barrier: at {t:.4g} on the line a standard deviation of '{name}' falls to {least:.3g}. Deviations "
+                "cannot be extrapolated so far: look less far beyond the ends (beyond=...), or use another stats."
+            )
         with torch.no_grad():
-            one.weight.copy_(torch.lerp(deviation, other_deviation, t))
+            one.weight.copy_(wanted)
             one.bias.copy_(torch.lerp(mean, other_mean, t))
         return one
 
