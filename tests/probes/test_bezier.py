@@ -15,9 +15,11 @@ from tombola.core.seeds import Seeds
 from tombola.find import cut, draw
 from tombola.probes.barrier import barrier
 from tombola.probes.bezier import Path, bezier
+from tombola.probes.landscape import landscape
 from tombola.rewire.set_ import Set
 from tombola.study.step import Context
 from tombola.tasks.digits import Digits
+from tombola.train.flops import flops
 from tombola.train.loop import train
 from tombola.train.optimizers import Sgd
 from tombola.train.recipe import Recipe
@@ -154,12 +156,14 @@ def test_seeds_make_another_path(networks: dict[str, list[Trained]]):
 def test_what_is_refused(networks: dict[str, list[Trained]]):
     one, other = networks["mlp"][:2]
     for pair, wrong, message in (
-        ((one, other), {"points": 2}, "points is 2. Its ends and one between them are 3"),
+        ((one, other), {"points": 2}, "bezier: 2 points. Its ends and one between them are 3; 61"),
         ((one, other), {"stats": "batch"}, "bezier: .* has no batch norm that gathers statistics"),
         ((one, other), {"stats": "keep"}, "keep"),
         ((one, other), {"weights": "all"}, "all"),
-        ((one, other), {"splits": ()}, "there are no splits"),
+        ((one, other), {"splits": ()}, "bezier: splits=.* Name one or more of"),
         ((one, other), {"splits": ("exam",)}, "exam"),
+        ((one, other), {"splits": ("test", "test")}, "bezier: splits=.*, once"),
+        ((one, other), {"points": 3.5}, "bezier: 3.5 points"),
         ((one, other), {"examples": -1}, "examples is -1"),
         ((one, other), {"recipe": Recipe(steps=120, batch=60, rewire=Set())}, "changes masks while training"),
         ((one, networks["resnet"][0]), {}, "one network has arch"),
@@ -167,6 +171,31 @@ def test_what_is_refused(networks: dict[str, list[Trained]]):
     ):
         with pytest.raises(Refused, match=message):
             bezier(*pair, **{"recipe": Recipe(steps=1, batch=60), **TEST, **wrong})
+
+
+def test_one_split_is_a_row_of_one(networks: dict[str, list[Trained]]):
+    pair = networks["mlp"][:2]
+    assert bezier.call(*pair, splits="test").key == bezier.call(*pair, splits=("test",)).key
+
+
+def test_passes_that_gather_statistics_are_counted(networks: dict[str, list[Trained]]):
+    """Of a line, a bend and a plane: at each place 120 examples more than where nothing is gathered."""
+    one, other, third = (networks["resnet"][place] for place in (0, 1, 2))
+    each = flops(one.ticket.arch, one.ticket.io, one.mask).forward_dense
+    given: dict[str, Any] = {"gathered": 120, "examples": 50}
+    path = {**given, "points": 3, "splits": ("test",)}
+    for probe, told, where, places in (
+        (barrier, {"a": one, "b": other, **path}, ("recompute", "interpolate"), 3),
+        (barrier, {"a": one, "b": other, **path}, ("repair", "interpolate"), 3 + 2),  # And at both ends before.
+        (bezier, {"a": one, "b": other, "recipe": Recipe(steps=1, batch=60), **path}, ("recompute", "batch"), 3),
+        (landscape, {"networks": (one, other, third), "points": 2, **given}, ("recompute", "keep"), 4),
+    ):
+        counted: list[float] = []
+        for stats in where:
+            context = Context()
+            probe.run(probe.call(**told, stats=stats), context)
+            counted.append(context.meter.flops)
+        assert counted[0] - counted[1] == pytest.approx(each * 120 * places)
 
 
 def test_what_is_refused_is_refused_before_the_training(

@@ -11,7 +11,7 @@ from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
 from tombola.core.task import Split, Task
 from tombola.probes.heights import heights
-from tombola.probes.held import held, training_inputs
+from tombola.probes.held import Counted, held, training_inputs
 from tombola.probes.line import WEIGHTS, Line, Weights
 from tombola.probes.paired import check_two
 from tombola.probes.rearranged import ALIGNED, Aligned, rearranged
@@ -29,17 +29,28 @@ def in_order(**given: Any) -> dict[str, Any]:
     check_word("stats", given["stats"], STATS)
     check_word("weights", given["weights"], WEIGHTS)
     check_word("aligned", given.get("aligned", ""), ALIGNED)  # Twins stand in one order, and have no such word.
+    return on_path("barrier", given, usual=30)
+
+
+def on_path(probe: str, given: dict[str, Any], *, usual: int) -> dict[str, Any]:
+    """The arguments that say which examples are asked at which points of a path, checked; one split is several.
+
+    Raises:
+        Refused: If they are no splits, points or numbers of examples.
+    """
     if isinstance(given["splits"], str):
         given["splits"] = (given["splits"],)
     for split in given["splits"]:
         check_word("splits", split, get_args(Split))
     if not given["splits"] or len(set(given["splits"])) < len(given["splits"]):
-        raise Refused(f"barrier: splits={given['splits']!r}. Name one or more of {', '.join(get_args(Split))}, once.")
+        raise Refused(f"{probe}: splits={given['splits']!r}. Name one or more of {', '.join(get_args(Split))}, once.")
     if not isinstance(given["points"], int) or given["points"] < FEWEST:
-        raise Refused(f"barrier: {given['points']} points. Its ends and one between them are {FEWEST}; 30 are usual.")
+        raise Refused(
+            f"{probe}: {given['points']} points. Its ends and one between them are {FEWEST}; {usual} are usual."
+        )
     for name in ("beyond", "examples", "gathered"):
-        if given[name] < 0:
-            raise Refused(f"barrier: {name} is {given[name]}. It is 0 or more.")
+        if given.get(name, 0) < 0:
+            raise Refused(f"{probe}: {name} is {given[name]}. It is 0 or more.")
     return given
 
 
@@ -71,7 +82,8 @@ def barrier(
 
     `..._loss_...` are the same of the loss, and so for each of the splits. `test_error_barrier_at` is the t of the
     highest error, and `test_error_barrier_points_error` the standard error of the barrier over examples, taken example
-    by example with that t held fixed. The table `curve` has every point.
+    by example with that t held fixed. The table `curve` has every point. Where a loss on the way is not a number, no
+    height of the loss is one either; where it is infinite, so are they.
 
     Args:
         task: That of a's training unless told; both were trained on it, or it is named.
@@ -95,7 +107,7 @@ def barrier(
 
     Raises:
         Refused: If the two differ in architecture, interface, task or held-out examples, there are too few points, or
-            extrapolation makes a variance negative.
+            extrapolation makes a variance or deviation negative.
         Failed: If a network has values that are not finite.
 
     Example:
@@ -120,7 +132,8 @@ def barrier(
             b, order = rearranged(b, a, aligned, examples, device)
             told["units_moved"] = order.moved
         line = Line(a, b, context.machine, weights=weights)
-        renew = renewal(line, stats, training_inputs(a, task, gathered, device))
+        inputs = Counted(training_inputs(a, task, gathered, device))
+        renew = renewal(line, stats, inputs)
         data = {split: held("barrier", a, task, split, examples, device) for split in splits}
 
         def go(t: float) -> None:
@@ -129,7 +142,7 @@ def barrier(
 
         found, asked = heights(line.net, go, spaced(points, beyond), task, data)
     context.meter.device_seconds = device_clock(device) - started
-    context.meter.flops = flops(a.ticket.arch, a.ticket.io, a.mask).forward_dense * asked
+    context.meter.flops = flops(a.ticket.arch, a.ticket.io, a.mask).forward_dense * (asked + inputs.examples)
     return dataclasses.replace(found, values={**found.values, **told}) if told else found
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,9 +15,9 @@ from tombola.core.rewire import Static
 from tombola.core.seeds import Seeds, numbers
 from tombola.core.task import Split, Task
 from tombola.core.ticket import Ticket
-from tombola.probes.barrier import FEWEST, spaced
+from tombola.probes.barrier import on_path, spaced
 from tombola.probes.heights import heights
-from tombola.probes.held import held, training_inputs
+from tombola.probes.held import Counted, held, training_inputs
 from tombola.probes.line import WEIGHTS, Weights
 from tombola.probes.paired import check_two
 from tombola.probes.renewal import check_settled, settling
@@ -36,18 +36,9 @@ def _in_order(**given: Any) -> dict[str, Any]:
     """The arguments, looked at as soon as they are given: calls may be made much later."""
     check_word("stats", given["stats"], ("", *KNOWN))
     check_word("weights", given["weights"], WEIGHTS)
-    for split in given["splits"]:
-        check_word("splits", split, get_args(Split))
-    if not given["splits"]:
-        raise Refused(f"bezier: there are no splits. Name one or more of {', '.join(get_args(Split))}.")
-    if given["points"] < FEWEST:
-        raise Refused(f"bezier: points is {given['points']}. Its ends and one between them are {FEWEST}; 61 are usual.")
-    for name in ("examples", "gathered"):
-        if given[name] < 0:
-            raise Refused(f"bezier: {name} is {given[name]}. It is 0 or more.")
     if given["recipe"] is not None and given["recipe"].rewire != Static():
         raise _changing(given["recipe"])
-    return given
+    return on_path("bezier", given, usual=61)
 
 
 def _changing(recipe: Recipe) -> Refused:
@@ -133,7 +124,8 @@ def bezier(
     trained = {name: value.detach().clone() for name, value in net.eval().named_parameters()}
     started = device_clock(device)
     with threads(context.machine), torch.no_grad():
-        settle = settling(net, stats, training_inputs(a, task, gathered, device))
+        inputs = Counted(training_inputs(a, task, gathered, device))
+        settle = settling(net, stats, inputs)
 
         def go(t: float) -> None:
             for (_, value), here in zip(net.named_parameters(), run.at(t, trained).values(), strict=True):
@@ -142,7 +134,8 @@ def bezier(
 
         found, asked = heights(net, go, spaced(points, 0.0), task, data)
     cost, forward = cost_of(run), flops(a.ticket.arch, a.ticket.io, start.mask).forward_dense
-    context.meter.flops, context.meter.images = cost.flops_dense + forward * asked, cost.images
+    context.meter.flops = cost.flops_dense + forward * (asked + inputs.examples)
+    context.meter.images = cost.images
     context.meter.device_seconds = cost.device_seconds + device_clock(device) - started
     return dataclasses.replace(found, values={**found.numbers(), "bend": _bend(ends, middle, trained)})
 

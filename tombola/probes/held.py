@@ -71,6 +71,19 @@ def training_inputs(a: Trained, task: Task, number: int, device: torch.device) -
     return once
 
 
+class Counted:
+    """Inputs, and how many examples of them were asked for so far: what their passes cost is told by this."""
+
+    def __init__(self, inputs: Callable[[], Iterable[Tensor]]) -> None:
+        self.inputs, self.examples = inputs, 0
+
+    def __call__(self) -> Iterator[Tensor]:
+        """The inputs, once more."""
+        for some in self.inputs():
+            self.examples += len(some)
+            yield some
+
+
 def score(net: nn.Module, task: Task, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, NDArray[np.bool_]]:
     """The mean loss of a network as it is, and which examples it answers wrongly."""
     losses: list[tuple[Tensor, int]] = []

@@ -10,7 +10,7 @@ from tombola.checks import check_word
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
 from tombola.core.task import Split, Task
-from tombola.probes.held import held, score, training_inputs
+from tombola.probes.held import Counted, held, score, training_inputs
 from tombola.probes.paired import check_two
 from tombola.probes.plane import Axes, Plane
 from tombola.probes.renewal import check_settled, settling
@@ -123,7 +123,8 @@ def landscape(
     started, asked = device_clock(device), 0
     errors, losses = np.empty((points, points)), np.empty((points, points))
     with threads(context.machine), torch.no_grad():
-        settle = settling(plane.net, stats, training_inputs(last, task, gathered, device))
+        inputs = Counted(training_inputs(last, task, gathered, device))
+        settle = settling(plane.net, stats, inputs)
         batches = held("landscape", last, task, split, examples, device)
         for row, y in enumerate(up):
             for column, x in enumerate(across):
@@ -133,14 +134,15 @@ def landscape(
                 errors[row, column] = wrong.mean()
                 asked += len(wrong)
     context.meter.device_seconds = device_clock(device) - started
-    context.meter.flops = flops(last.ticket.arch, last.ticket.io, last.mask).forward_dense * asked
+    each = flops(last.ticket.arch, last.ticket.io, last.mask).forward_dense
+    context.meter.flops = each * (asked + inputs.examples)
     told = {
         "points": points * points,
         "examples": asked // points**2,
         f"best_{split}_accuracy": 1 - float(errors.min()),
         f"worst_{split}_accuracy": 1 - float(errors.max()),
         f"lowest_{split}_loss": float(np.nanmin(losses)),
-        f"highest_{split}_loss": float(np.nanmax(losses)),
+        f"highest_{split}_loss": float(losses.max()),
     }
     if axes != "random":
         told |= {"explained_1": plane.explained[0], "explained_2": plane.explained[1], "off": max(plane.off)}
