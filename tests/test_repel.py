@@ -176,6 +176,8 @@ def test_its_key_is_of_all_that_it_is_given(ticket: Ticket, first: Trained):
     [
         ({"others": ()}, "no others to be repelled from"),
         ({"strength": 0.0}, "a strength of 0 is train"),
+        ({"strength": float("nan")}, "strength is nan. It is a finite number"),
+        ({"strength": float("-inf")}, "strength is -inf"),
         ({"others": 3}, "'others' is 3. Give trained networks in a row"),
         ({"recipe": Recipe(steps=4, batch=60, rewire=parse("rewire", "rigl"))}, "changes the mask while training"),
     ],

@@ -12,6 +12,7 @@ is causal: keep it from going there, and see whether it still wins.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ def _in_steps(ticket: Any, task: Task, recipe: Recipe, others: Any, strength: fl
         raise Refused("repel: there are no others to be repelled from. Name trained networks, or use train().")
     if odd := [one for one in others if not issubclass(kind_of(one), Trained)]:
         raise Refused(f"repel: {odd[0]!r} among the others is no trained network. Train it first.")
+    if not math.isfinite(strength):
+        raise Refused(f"repel: strength is {strength}. It is a finite number, such as 2.0.")
     if not strength:
         raise Refused("repel: a strength of 0 is train(). Above 0 the others repel, below 0 they attract.")
     if recipe.rewire != Static():

@@ -15,7 +15,9 @@ from tombola.archs.conv import Conv
 from tombola.archs.imagenet_resnet import ImageNetResNet
 from tombola.archs.mlp import Mlp
 from tombola.archs.resnet import ResNet
+from tombola.archs.textcnn import TextCnn
 from tombola.archs.vgg import Vgg
+from tombola.archs.vit import ViT
 from tombola.core.errors import Refused
 from tombola.core.layout import Arch, Interface, Layout, dense_mask, initial_weights
 from tombola.core.mask import Mask
@@ -69,6 +71,21 @@ def of_resnet(ticket: Ticket) -> dict[str, Any]:
         for node in (node for line in channel for node in line):
             graph.free(node, means[c])
     return graph.found(flat(pixels(ticket.io)), graph.linear("head.weight", means))
+
+
+@pytest.mark.parametrize(
+    ("arch", "io", "why"),
+    [
+        (TextCnn(), Interface(inputs=(9,), classes=2, tokens=12, vocabulary="v"), "reads tokens"),
+        (ViT(depth=1, width=8, heads=2, patch=4), Interface(inputs=(1, 8, 8), classes=2), "is not linear"),
+    ],
+    ids=str,
+)
+def test_what_is_refused_is_told_to_one_who_asks_for_paths(arch: Arch, io: Interface, why: str):
+    ticket = Ticket(arch=arch, io=io, mask=dense_mask(arch, io), weights=initial_weights(arch, io, "init", 0))
+    with pytest.raises(Refused, match=rf"^connectivity: .*{why}.* `anatomy` tells") as found:
+        connectivity(ticket)
+    assert "magnitude" not in str(found.value)
 
 
 CASES = (

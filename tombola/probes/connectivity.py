@@ -21,7 +21,7 @@ from tombola.core.measurement import Measurement
 from tombola.core.ticket import Ticket
 from tombola.study.step import step
 from tombola.train.flops import LAYERS
-from tombola.train.linear import check_linear
+from tombola.train.linear import bend
 from tombola.train.trained import Trained
 
 
@@ -50,7 +50,11 @@ def connectivity(ticket: Ticket | Trained) -> Measurement:
     """
     network = ticket.ticket if isinstance(ticket, Trained) else ticket
     arch, io, mask = network.arch, network.io, ticket.mask
-    check_linear(arch, io)
+    if found := bend(arch, io):
+        raise Refused(
+            f"connectivity: {found} Paths are followed through ReLU, pooling and batch norm alone; `anatomy` tells the "
+            "density of each layer of any network."
+        )
     forth, back = Walk(arch, io, mask), Walk(arch, io, mask, open_to="all")
     table: list[dict[str, Any]] = []
     for name in mask:

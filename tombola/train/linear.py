@@ -52,18 +52,25 @@ def flow(
     return total
 
 
-@functools.lru_cache(maxsize=256)
 def check_linear(arch: Arch, io: Interface) -> None:
     """Whether a network is linear in positive inputs, if its weights are positive and its biases zero.
-
-    It is tried with weights that nearly keep the size of what passes, on inputs of many sizes. With the weights at
-    hand, activations could all be so large that, say, GELU looks linear.
 
     Raises:
         Refused: If it is not.
     """
+    if found := bend(arch, io):
+        raise Refused(f"{found} Flow is for ReLU, pooling and batch norm; use magnitude or snip.")
+
+
+@functools.lru_cache(maxsize=256)
+def bend(arch: Arch, io: Interface) -> str:
+    """Why a network is not linear in positive inputs, with positive weights and biases of zero; empty where it is.
+
+    It is tried with weights that nearly keep the size of what passes, on inputs of many sizes. With the weights at
+    hand, activations could all be so large that, say, GELU looks linear.
+    """
     if io.tokens:
-        raise Refused(f"{arch} reads tokens, and an input of ones has no meaning there. Use magnitude or snip.")
+        return f"{arch} reads tokens, and an input of ones has no meaning there."
     net = blank(arch, io)
     names = {name: value for name, value in net.state_dict().items() if value.is_floating_point()}
     given = {
@@ -80,11 +87,12 @@ def check_linear(arch: Arch, io: Interface) -> None:
     plain = flows[EXPONENTS.index(0)]
     for exponent, each in zip(EXPONENTS, flows, strict=True):
         if not torch.isclose(each, plain, rtol=1e-9, atol=0.0):
-            raise Refused(
+            return (
                 f"{arch} is not linear for positive weights and inputs (2^{exponent} times the input gives "
                 f"{float(each / plain):.4g} times 2^{exponent} times the flow): its activations, norms "
-                "or attention are of another kind. Flow is for ReLU, pooling and batch norm; use magnitude or snip."
+                "or attention are of another kind."
             )
+    return ""
 
 
 def _made(
