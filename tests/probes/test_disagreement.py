@@ -35,6 +35,7 @@ def test_by_hand():
             "accuracy_a": 2 / 5,
             "accuracy_b": 3 / 5,
             "ensemble_accuracy": 4 / 5,
+            "ensemble_gain": 4 / 5 - 1 / 2,
             "examples": 5,
         },
         rel=1e-12,
@@ -51,7 +52,7 @@ def test_exchanged():
 def test_a_network_and_itself():
     found = disagreement(A, A).numbers()
     assert (found["disagreement"], found["lost"], found["kl_nats"]) == (0, 0, 0)
-    assert found["ensemble_accuracy"] == found["accuracy_a"]
+    assert found["ensemble_accuracy"] == found["accuracy_a"] and found["ensemble_gain"] == 0
 
 
 def test_one_that_is_never_right_loses_nothing():

@@ -18,11 +18,11 @@ def disagreement(
     """The share of examples that two networks answer differently, and what lies behind it.
 
     `disagreement` is also called churn; `double_fault` is the share that both answer wrongly, alike or not. `lost` is
-    how much of what `a` answers rightly `b` gets wrong, `gained` how much of what `b` answers rightly `a` gets wrong
-    (0 where there is nothing). `kl_nats` is the mean divergence of b's probabilities from a's, the sum of p_a log(p_a /
+    how much of what `a` answers rightly `b` gets wrong, `gained` how much of what `b` answers rightly `a` gets wrong (0
+    where there is nothing). `kl_nats` is the mean divergence of b's probabilities from a's, the sum of p_a log(p_a /
     p_b), and `kl_nats_reversed` that with the two exchanged. `ensemble_accuracy` is that of the mean of their
-    probabilities. Give the dense network as `a` and the pruned one as `b`. Two trainings that differ in their seed
-    disagree too: measure that beside it.
+    probabilities, and `ensemble_gain` how far it is above the mean of the two accuracies. Give the dense network as `a`
+    and the pruned one as `b`. Two trainings that differ in their seed disagree too: measure that beside it.
 
     Args:
         task: That of a's training unless told.
@@ -53,6 +53,7 @@ def disagreement(
     right_a, right_b = ~first.wrong, ~second.wrong
     logs = [torch.from_numpy(one.logarithms) for one in (first, second)]
     mean = torch.from_numpy(first.probabilities + second.probabilities) / 2
+    ensemble = 1 - float(task.wrong(mean, torch.from_numpy(first.targets)).double().mean())
     numbers = {
         "disagreement": float((first.answers != second.answers).mean()),
         "double_fault": float((first.wrong & second.wrong).mean()),
@@ -62,7 +63,8 @@ def disagreement(
         "kl_nats_reversed": float(kl_divergence(logs[1], logs[0], log_prob=True)),
         "accuracy_a": first.accuracy,
         "accuracy_b": second.accuracy,
-        "ensemble_accuracy": 1 - float(task.wrong(mean, torch.from_numpy(first.targets)).double().mean()),
+        "ensemble_accuracy": ensemble,
+        "ensemble_gain": ensemble - (first.accuracy + second.accuracy) / 2,
         "examples": len(first.targets),
     }
     return Measurement(numbers)
