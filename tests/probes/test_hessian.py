@@ -99,8 +99,27 @@ def test_the_density_is_that_of_the_eigenvalues(networks: dict[str, Trained]):
         assert sum(s for v, s in ritz if v < bound) == pytest.approx((values < bound).mean(), abs=0.03)
     grid = [(row["eigenvalue"], row["density"]) for row in found.tables["density"]]
     assert np.trapezoid(*np.array(grid).T[::-1]) == pytest.approx(1, abs=0.01)
-    assert found.numbers()["negative_share"] == pytest.approx(sum(s for v, s in ritz if v < 0))
+    assert found.numbers()["negative_share"] == pytest.approx(sum(s for v, s in ritz if v < -1e-6))
     assert "trace" not in found.numbers()
+
+
+def test_what_is_flat_is_neither_above_nor_below(networks: dict[str, Trained]):
+    """Pixels that are never lit, units that never fire: their shares are those of the whole matrix, in any numbers."""
+    one = networks["sparse mlp"]
+    values, _ = spectrum(one)
+    largest, told = np.abs(values).max(), list[dict[str, float]]()
+    for exact in ("float32", "float64"):
+        given = {**EXACT, "exact": exact, "steps": len(values), "starts": 2, "probes": 0, "at_once": 80}
+        told.append(hessian(one, **given).numbers())
+        flat = 1e-10 if exact == "float64" else 10 * np.finfo(np.float32).eps
+        wanted = {
+            "negative_share": (values < -flat * largest).mean(),
+            "flat_share": (abs(values) <= flat * largest).mean(),
+        }
+        assert wanted["flat_share"] > 0.1
+        for name, share in wanted.items():
+            assert told[-1][name] == pytest.approx(share, abs=0.1)
+    assert told[0]["negative_share"] == pytest.approx(told[1]["negative_share"], abs=0.01)
 
 
 def test_a_quadratic_in_closed_form():

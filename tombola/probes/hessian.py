@@ -9,7 +9,7 @@ from tombola.checks import check_word
 from tombola.core.errors import Failed, Refused
 from tombola.core.measurement import Measurement
 from tombola.core.task import Task
-from tombola.probes.curvature import Curvature, check_room, lanczos, smoothed
+from tombola.probes.curvature import TINY, Curvature, check_room, lanczos, smoothed
 from tombola.probes.directions import EXACT, Exact
 from tombola.study.step import Context, step
 from tombola.train.device import device_clock, threads
@@ -17,6 +17,8 @@ from tombola.train.trained import Trained
 
 SHOWN = 201
 """Places at which the spectral density is told."""
+ROUNDING = 10
+"""Ritz values so many roundings of the largest from 0 are taken for 0."""
 WIDTH = 0.01
 """Of each Ritz value in the smoothed density, as a share of the whole range."""
 
@@ -30,7 +32,7 @@ def _in_order(**given: Any) -> dict[str, Any]:
     return given
 
 
-@step("hessian", prepare=_in_order)
+@step("hessian", version=2, prepare=_in_order)
 def hessian(
     trained: Trained,
     task: Task | None = None,
@@ -52,13 +54,16 @@ def hessian(
     most negative one, by Lanczos with each vector made orthogonal to all before: power iteration, which is common,
     gives the largest by size, and that may be the most negative. An eigenvalue lies no farther from the first one told
     than `residual_1`, and so on; from the least, than `residual_least`: few steps leave these large. `trace` is
-    Hutchinson's estimate with random signs,
-    `trace_error` its standard error; `mean` is the trace by the number of directions. `negative_share` is the share
-    of the spectral density below 0 (stochastic Lanczos quadrature, Ghorbani et al. 2019), whose smoothed form is the
-    table `density`; Ritz values and shares are in the table `ritz`.
+    Hutchinson's estimate with random signs, `trace_error` its standard error; `mean` is the trace by the number of
+    directions. `negative_share` is the share of the spectral density below 0 (stochastic Lanczos quadrature, Ghorbani
+    et al. 2019), `flat_share` that at 0, as far as rounding tells: along units that never fire, and pixels that are
+    never lit, nothing is curved, and the sign of what is computed there means nothing. Few steps leave one Ritz value
+    near 0 for what is flat and what is nearly so. The smoothed density is the table `density`; Ritz values and shares
+    are in the table `ritz`.
 
-    `sharpness_by_rate` is the first eigenvalue times the recipe's highest rate: plain gradient descent is unstable
-    above 2, with momentum m above 2 + 2 m (Cohen et al. 2021).
+    `sharpness_by_rate` is the first eigenvalue times the recipe's highest rate. Plain gradient descent on all examples
+    is unstable above 2, and above 2 + 2 m with momentum m (Cohen et al. 2021); neither limit is that of small batches
+    or of Adam.
 
     Args:
         task: That of its training unless told.
@@ -101,7 +106,9 @@ def hessian(
     close = found[0].residuals
     numbers |= {f"residual_{place}": float(value) for place, value in enumerate(close[::-1][:top], start=1)}
     numbers |= {"least": float(found[0].values[0]), "residual_least": float(close[0])}
-    numbers |= {"negative_share": float(shares[values < 0].sum())}
+    flat = max(ROUNDING * torch.finfo(getattr(torch, exact)).eps, TINY) * float(np.abs(values).max())
+    numbers |= {"negative_share": float(shares[values < -flat].sum())}
+    numbers |= {"flat_share": float(shares[np.abs(values) <= flat].sum())}
     rate = max(trained.recipe.rate(step) for step in range(int(trained.recipe.steps)))
     numbers |= {"sharpness_by_rate": float(highest[0]) * rate, "directions": curvature.size}
     if odd := [name for name, value in numbers.items() if not np.isfinite(value)]:
