@@ -32,6 +32,7 @@ SMALL = "stability_lenet(size=small, rounds=4, seeds=(0, 1))"
         *("stability_resnet20(seeds=(0, 1))", "stability_resnet20(size=full, seeds=(0, 1))"),
         *("stability_conv4(seeds=(0, 1))", "stability_conv4(size=full, seeds=(0, 1))"),
         *("stability_resnet20(seeds=(0, 1), rounds=5)", "stability_resnet20(seeds=(0, 1), regimes=('1024',))"),
+        *(f"{name}(seeds=(0, 1), rounds=6, arms=('shuffle', 'IMP'))" for name in STUDIES[1:]),
         *(f"{name}(seeds=(0, 1), rounds=5, parts={EXTRAS})" for name in STUDIES),
     ],
 )
@@ -185,6 +186,75 @@ def test_regimes_say_how_to_train():
     for wrong in ("small", "128 long", ""):
         with pytest.raises(Refused, match="Write a batch size"):
             of("small", wrong)
+
+
+def said(text: str) -> dict[str, list[tuple[Any, ...]]]:
+    """The claims of a study by their sentences: of each test the label 'level', the value and the direction."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for claim in open_study(text).declared("claims"):
+        found[claim.sentence] = [
+            (test.where.get("level"), getattr(test, "value", None), getattr(test, "higher", None))
+            for test in claim.tests
+        ]
+    return found
+
+
+def test_late_neighbours_are_claimed_as_each_figure_has_them():
+    """At 1.2 % of the weights ResNet-20's barrier is 20 points, and that of Conv-4 still about 0."""
+    assert said("stability_resnet20(size=full)")[
+        "E8: at 1.2% of the weights there are 10 points between a ticket and the next"
+    ] == [(20, 10.0, True)]
+    conv = {sentence: tests for sentence, tests in said("stability_conv4(size=full)").items() if "at 1.2%" in sentence}
+    assert conv["E8: at 1.2% of the weights there is less than 2 points between a ticket and the next"] == [
+        (20, 2.0, False)
+    ]
+    assert not [one for one in conv if "10 points between a ticket" in one]
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [("(size=full)", [0, 20]), ("(size=full, rounds=9)", [0, 8]), ("", [0, 16]), ("(rounds=1)", [0])],
+)
+def test_statistics_are_judged_where_there_is_a_barrier(text: str, levels: list[int]):
+    """At 10.7 % of the weights there is none, with any statistics."""
+    claims = open_study(f"stability_resnet20{text}").declared("claims")
+    assert [claim.tests[0].where["level"] for claim in claims if claim.family == "statistics"] == levels
+
+
+def test_hills_of_weights_are_claimed_at_full_size():
+    found = said("stability_resnet20(size=full)")
+    assert found["E5: at 10.7% of the weights the weights of tickets of '2048' have a hill on either side of 0"] == [
+        (10, 0.5, False)
+    ]
+    assert found["E5: at 10.7% of the weights the weights of tickets of '128' have one hill, at 0"] == [(10, 0.5, True)]
+    assert not [one for one in said("stability_resnet20") if "hill" in one]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_nothing_is_claimed_of_the_curvature_of_a_dense_ticket(name: str):
+    claims = open_study(f"{name}(rounds=5, parts=('curvature',))").declared("claims")
+    assert {claim.tests[0].where["level"] for claim in claims if claim.family == "curvature"} == {5}
+
+
+def test_tickets_are_compared_with_dense_networks():
+    claims = open_study("stability_resnet20(rounds=10)").declared("claims")
+    found = [(c.tests[0].where, c.tests[0].than) for c in claims if c.family == "dense networks"]  # type: ignore[union-attr]
+    ticket, own, best = ({"name": "IMP", "regime": r, "level": v} for r, v in (("1024", 10), ("1024", 0), ("128", 0)))
+    assert (ticket, own) in found and (best, ticket) in found and len(found) == 4
+
+
+@pytest.mark.parametrize(("name", "regimes"), [("stability_conv4", 3), ("stability_resnet20", 4)])
+def test_a_shuffle_can_be_asked_for(name: str, regimes: int):
+    more, usual = (
+        [goal for goal in open_study(f"{name}(seeds=(0,), rounds=2, parts=(){arms})").goals()]
+        for arms in (", arms=('shuffle',)", "")
+    )
+    keys = {goal.of.key for goal in usual}
+    new = [goal for goal in more if goal.of.key not in keys]
+    assert keys <= {goal.of.key for goal in more}
+    assert {goal.labels["name"] for goal in new} == {"shuffle"} and len(more) == len(usual) + 3 * regimes
+    with pytest.raises(Refused, match="arms: there is no 'mixed'"):
+        open_study(f"{name}(arms=('mixed',))").goals()
 
 
 def test_what_it_runs():

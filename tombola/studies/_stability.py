@@ -126,6 +126,19 @@ def crossed(found_in: Bench, trained_in: Bench, levels: Sequence[int], **labels:
         yield row(defer(train, ticket=ticket, **given), level=level, seed=trained_in.seed, **labels)
 
 
+def with_arms(
+    extra: Mapping[str, tuple[str, ...]], regimes: Sequence[str], arms: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """The arms of each regime beside IMP and reinit: its own, and those that all are to have.
+
+    Example:
+        >>> with_arms({"a": ("shuffle",)}, ("a", "b"), ("IMP", "shuffle"))
+        {'a': ('shuffle',), 'b': ('shuffle',)}
+    """
+    wanted = [arm for arm in arms if arm not in ARMS_PROBED]
+    return {regime: tuple(dict.fromkeys((*extra.get(regime, ()), *wanted))) for regime in regimes}
+
+
 def masks_of(regime: str) -> str:
     """The name of an arm that has the masks of another regime."""
     return f"masks of {regime}"

@@ -87,7 +87,7 @@ def claims(parts: Sequence[str], rounds: int, **labels: Any) -> Iterator[Claim]:
             joined = Beyond(where={"probe": "bend", **where}, value=SAME_BASIN, higher=False, **BARRIER)
             sentence = f"{at(level)} a bend joins a ticket{who} and its reinit with less than a point between them"
             yield Claim(sentence, tests=(joined,), family="bends")
-        if "curvature" in parts:
+        if "curvature" in parts and level:  # The dense network is no ticket.
             for probe, of, said in (
                 ("hessian", "eigenvalue_1", "the sharpest direction at a ticket{} is less curved than at its reinit"),
                 ("sharpness", "sharpness", "the loss rises less around a ticket{} than around its reinit"),

@@ -18,8 +18,8 @@ from typing import Any, Literal
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published, Recipe
 from tombola.archs.conv import Conv
 from tombola.studies import _names, _stability, _stability_extras, _stability_tables
-from tombola.studies._stability import KEEP, Bench
-from tombola.studies._stability_claims import against_reinit, basins, repelled
+from tombola.studies._stability import ARMS, KEEP, Bench
+from tombola.studies._stability_claims import against_dense, against_reinit, against_shuffle, basins, repelled
 from tombola.studies._stability_extras import EXTRAS
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
@@ -70,19 +70,26 @@ def goals(
     rounds: int = 0,
     seeds: tuple[int, ...] = (0, 1, 2),
     parts: tuple[str, ...] = ("weights", "distances", "twins", "barriers", "functions", "planes"),
+    arms: tuple[str, ...] = (),
 ) -> Iterator[Goal]:
-    """Tickets and their reinit in each regime, repelled ones in the usual; twins, barriers, angles and weights."""
+    """Tickets and their reinit in each regime, repelled ones in the usual; twins, barriers, angles and weights.
+
+    All regimes have the arms that are named, such as "shuffle", besides.
+    """
+    known("arms", arms, ARMS)
     known("regimes", regimes, REGIMES)
     known("parts", parts, (*PARTS, *EXTRAS))
     rounds = rounds or ROUNDS[size]
     levels = [level for level in TWINS if level <= rounds]
     benches = [(regime, bench(size, rounds, seed, regime)) for seed in seeds for regime in regimes]
-    yield from _stability.of_regimes(benches, EXTRA, parts, levels)
+    yield from _stability.of_regimes(benches, _stability.with_arms(EXTRA, regimes, arms), parts, levels)
     for regime, one in benches:
         yield from _stability_extras.extra(one, parts, regime=regime)
 
 
-def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...]) -> Iterator[Claim]:
+def claims(
+    *, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...], arms: tuple[str, ...]
+) -> Iterator[Claim]:
     """E9 and E3, and the published values at full size."""
     rounds = rounds or ROUNDS[size]
     if size == "full":
@@ -101,8 +108,12 @@ def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[st
             yield from repelled((level,), "usual", 0.01)
     for regime in (one for one in ("usual", "stable again") if one in regimes):
         yield from against_reinit([level for level in (10, 15) if level <= rounds], parts, regime=regime)
+        best = "unstable" if "unstable" in regimes else regime  # By the paper.
+        yield from against_dense([level for level in (6, 10) if level <= rounds], regime, best)
+        if "shuffle" in arms:
+            yield from against_shuffle([level for level in (6, 10, 15) if level <= rounds], regime)
         if "barriers" in parts and size == "full":
-            yield from basins(rounds, regime=regime)
+            yield from basins(rounds, late="joined", regime=regime)
     for regime in regimes:
         yield from _stability_extras.claims(parts, rounds, regime=regime)
     for regime in regimes if "twins" in parts else ():

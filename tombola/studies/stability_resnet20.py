@@ -22,13 +22,19 @@ from typing import Any, Literal, cast
 from tombola import Agrees, Better, Beyond, Claim, Curve, Goal, NotWorse, Pivot, Published, Recipe, Refused
 from tombola.archs.resnet import ResNet
 from tombola.studies import _names, _stability, _stability_extras, _stability_tables
-from tombola.studies._stability import KEEP, Bench
+from tombola.studies._stability import ARMS, KEEP, Bench
 from tombola.studies._stability_claims import (
+    LATE,
     POINTS,
+    SAME,
+    against_dense,
     against_reinit,
+    against_shuffle,
     at,
     attracted,
     basins,
+    exchanged,
+    hills,
     neighbours,
     repelled,
     undecayed,
@@ -69,7 +75,6 @@ SOURCE = "Maene et al. 2021, ResNet-20, read off a plot"
 DENSE = {"128": 0.907, "512": 0.895, "1024": 0.885, "2048": 0.871}
 LEAD = {("1024", 10): 0.03, ("2048", 10): 0.03, ("2048", 15): 0.06}
 """How far tickets are ahead of reinit at least, by regime and round."""
-SAME = 0.005
 UNSTABLE = 60.0
 """Instability in points of training error where it is called so in the paper."""
 NEAR, FAR = 0.45, 0.85
@@ -126,14 +131,20 @@ def goals(
     seeds: tuple[int, ...] = (0, 1, 2),
     affine: Affine = "no",
     parts: tuple[str, ...] = ("weights", "distances", "twins", "rewound", "barriers", "functions", "crossed", "planes"),
+    arms: tuple[str, ...] = (),
 ) -> Iterator[Goal]:
-    """Tickets and their reinit in each regime; masks of one in another; twins, barriers, angles and weights."""
+    """Tickets and their reinit in each regime; masks of one in another; twins, barriers, angles and weights.
+
+    All regimes have the arms that are named, such as "shuffle", besides.
+    """
     known("parts", parts, (*PARTS, *EXTRAS))
+    known("arms", arms, ARMS)
     rounds = rounds or ROUNDS[size]
     chosen = regimes or REGIMES[size]
     benches = [(regime, bench(size, rounds, seed, regime, affine)) for seed in seeds for regime in chosen]
     levels = [level for level in TWINS if level <= rounds]
-    yield from _stability.of_regimes(benches, EXTRA[size], parts, levels, _pairs(size), ("128", REWOUND[size]))
+    extra = _stability.with_arms(EXTRA[size], chosen, arms)
+    yield from _stability.of_regimes(benches, extra, parts, levels, _pairs(size), ("128", REWOUND[size]))
     for regime, one in benches:
         yield from _stability_extras.extra(one, parts, regime=regime)
 
@@ -144,7 +155,9 @@ def _pairs(size: Size) -> tuple[tuple[str, str], ...]:
     return ((large, "128"), ("128", large))
 
 
-def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...]) -> Iterator[Claim]:
+def claims(
+    *, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[str, ...], arms: tuple[str, ...]
+) -> Iterator[Claim]:
     """The numbers by which a reproduction is judged at full size; at any size, what large batches change."""
     rounds, chosen = rounds or ROUNDS[size], regimes or REGIMES[size]
     large = str(LARGEST[size])
@@ -162,7 +175,7 @@ def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[st
         if "twins" in parts:
             yield from _twins(chosen, level)
         if "crossed" in parts and {large, "128"} <= set(chosen):
-            yield from _crossed(large, level)
+            yield from exchanged(large, "128", level)
     if "distances" in parts and {large, "128"} <= set(chosen):
         where, than = ({"probe": "distance", "arm": "IMP", "regime": regime} for regime in (large, "128"))
         near = Better(where=where, than=than, of="angle_mean", higher=False, clearance=0.05)
@@ -172,6 +185,10 @@ def claims(*, size: Size, regimes: tuple[str, ...], rounds: int, parts: tuple[st
         yield from _statistics(large, rounds)
     if large in chosen:
         yield from against_reinit([level for level in (10, 15) if level <= rounds], parts, regime=large)
+        judged, best = [level for level in (5, 10) if level <= rounds], "128" if "128" in chosen else large
+        yield from against_dense(judged, large, best)
+        if "shuffle" in arms:
+            yield from against_shuffle(judged, large)
     if "rewound" in parts and "128" in chosen:
         yield from _rewound(size)
     for regime in chosen:
@@ -207,22 +224,12 @@ def _twins(chosen: Sequence[str], level: int) -> Iterator[Claim]:
         yield Claim(f"E2: {sentence}" if family == "E2" else sentence, tests=(test,), family=family)
 
 
-def _crossed(large: str, level: int) -> Iterator[Claim]:
-    """Is it finding a ticket, or training it, that has to be stable?"""
-    borrowed, own = _row(_stability.masks_of(large), "128", level), _row("reinit", "128", level)
-    sentence = f"{at(level)} masks of batch {large} trained with batch 128 are half a point ahead of reinit at most"
-    yield Claim(sentence, tests=(NotWorse(where=own, than=borrowed, margin=SAME),), family="crossed")
-    ticket, borrowed = _row("IMP", large, level), _row(_stability.masks_of("128"), large, level)
-    sentence = f"{at(level)} tickets of batch {large} beat masks of batch 128 that are trained like them"
-    yield Claim(sentence, tests=(Better(where=ticket, than=borrowed),), family="crossed")
-
-
 def _statistics(large: str, rounds: int) -> Iterator[Claim]:
     """E8 at the first cut, and how much of barriers is the statistics' doing."""
     where: Any = {"probe": "barrier", "to": "next", "arm": "IMP", "regime": large, "level": 0}
     first = Beyond(where={**where, "stats": "interpolate"}, value=5.0, **POINTS)
     yield Claim("E8: the first cut leaves the basin of the dense network", tests=(first,), family="E8")
-    for level in (one for one in (0, 10, 15) if one < rounds):
+    for level in dict.fromkeys((0, min(LATE, rounds - 1))):  # Between them there is no barrier to lower.
         pair = ({**where, "level": level, "stats": stats} for stats in ("recompute", "interpolate"))
         less = Better(**dict(zip(("where", "than"), pair, strict=True)), **POINTS, higher=False, clearance=1.0)
         sentence = f"{at(level)} the barrier to the next round is lower with statistics gathered anew"
@@ -264,6 +271,9 @@ def _published(chosen: Sequence[str], rounds: int, parts: tuple[str, ...]) -> It
             yield from neighbours(rounds, regime="2048")
         if "barriers" in parts:
             yield from basins(rounds, regime="2048", stats="interpolate")
+    for regime in (one for one in ("128", "2048") if one in chosen):
+        if "weights" in parts and rounds >= 10:
+            yield hills(10, regime, 1 if regime == "128" else 2)
     if "128" in chosen:
         yield from attracted(levels, "128")
     if {"512", "512 undecayed"} <= set(chosen):
