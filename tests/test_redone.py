@@ -1,16 +1,24 @@
 """Cuts that were scored by computing: on another device a few weights fall out otherwise, and that is no forgery."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from tests.test_verify import ARCH, START, TASK, detail, failed, flipped, forged
+from tombola.archs.mlp import Mlp
+from tombola.archs.resnet import ResNet
+from tombola.core.call import Call
 from tombola.core.errors import Refused
+from tombola.core.lineage import Lineage
+from tombola.core.mask import Mask
 from tombola.core.ticket import Ticket
 from tombola.criteria.snip import Snip
 from tombola.criteria.taylor import Taylor
 from tombola.find import cut, cut_early, draw
+from tombola.moves.stretch import Squeeze, Stretch
 from tombola.prune import PerLayer
+from tombola.renorm import renorm
 from tombola.tasks.digits import Digits
 from tombola.train.loop import train
 from tombola.verify import Verdict, verify
@@ -90,3 +98,84 @@ def test_what_is_not_masked_is_a_forgery():
     dead = {n: v.masked_fill(~ticket.mask[n], 9.0) if n in ticket.mask else v for n, v in ticket.weights.items()}
     for weights in (bias, dead):
         assert failed(verify(forged(ticket, weights=weights), parents=[trained])) == {"again"}
+
+
+# What a lineage says and a content cannot be: every such ticket fails its checks, and none ends in an exception.
+
+
+SHORT, WIDE = ResNet(depth=14, width=2), ResNet(depth=20, width=2)
+FLAT = draw(SHORT, TASK, START)
+BY = Stretch(to=WIDE)
+
+
+def said_by(call: Call, content: Ticket, source: Lineage = FLAT.lineage) -> Ticket:
+    """A content under a lineage that says that this call gave it."""
+    return content.rebuilt(lineage=source).stamped(call)
+
+
+def carried(by: object) -> Call:
+    return Call("carry", 1, {"ticket": FLAT, "by": by})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (FLAT | Squeeze(to=ResNet(depth=8, width=2)), "'stages.0.1.bn1.bias' of resnet(width=2) is missing."),
+        (FLAT | Stretch(to=ResNet(depth=26, width=2)), "'stages.0.3.bn1.bias' is not a tensor of resnet(width=2)."),
+        (
+            draw(ResNet(depth=20, width=4), TASK, START),
+            "'stem.conv.weight' has shape (4, 1, 3, 3); resnet(width=2) needs (2, 1, 3, 3).",
+        ),
+        (
+            (FLAT | BY).rebuilt(arch=ResNet(width=2, bn_scale="uniform")),
+            "it is a ticket of resnet(width=2, bn_scale='uniform') on interface(inputs=(1, 8, 8), classes=10), and the "
+            "call gives one of resnet(width=2) on interface(inputs=(1, 8, 8), classes=10)",
+        ),
+    ],
+    ids=["less", "more", "wider", "another network"],
+)
+def test_a_content_that_is_not_of_the_moves_network_is_a_forgery(content: Ticket, message: str):
+    verdict = verify(said_by(carried(BY), content), parents=[FLAT])
+    assert failed(verdict) == {"carried", "again"} and detail(verdict, "carried") == message
+
+
+def test_masks_that_the_map_does_not_name_are_a_forgery():
+    whole = {name: tuple(value.shape) for name, value in (FLAT | BY).module().named_parameters()}
+    verdict = verify(said_by(carried(BY), (FLAT | BY).rebuilt(mask=Mask.dense(whole))), parents=[FLAT])
+    assert failed(verdict) == {"carried", "again"}
+    assert detail(verdict, "carried") == "'stem.bn.weight' is not what the map says"
+
+
+def test_a_move_that_is_refused_is_told():
+    verdict = verify(said_by(carried(Stretch(to=ResNet(depth=20, width=4))), FLAT | BY), parents=[FLAT])
+    assert failed(verdict) == {"again"}
+    assert detail(verdict, "again").startswith("the call is refused now: 'stem.conv.weight' of resnet(depth=14")
+
+
+OTHER = draw(Mlp(hidden=(9,)), TASK, START).rebuilt(step=1)  # Else it shows in the file alone.
+TRAINED = train(DENSE, TASK, START)
+EARLY: dict[str, Any] = {"task": TASK, "recipe": START, "criterion": Snip(), "scope": PerLayer(), "density": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("call", "source", "check"),
+    [
+        (Call("cut", 1, {"trained": TRAINED, "scope": PerLayer(), "keep": 0.8}), TRAINED, "nested"),
+        (Call("cut_early", 1, {"ticket": DENSE, **EARLY}), DENSE, "nested"),
+        (Call("renorm", 1, {"ticket": FLAT, "task": TASK, "recipe": START}), FLAT, "untouched"),
+    ],
+    ids=["cut", "cut early", "renorm"],
+)
+def test_another_networks_content_is_no_cut_and_nothing_gathered(call: Call, source: Any, check: str):
+    verdict = verify(said_by(call, OTHER, source.lineage), parents=[DENSE, TRAINED, FLAT])
+    assert failed(verdict) == {check, "again"} and "is missing." in detail(verdict, check)
+
+
+def test_a_scored_cut_of_other_tensors_is_a_forgery():
+    cut_ = cut_early(DENSE, **EARLY)
+    whole = Mask.dense({name: tuple(value.shape) for name, value in cut_.weights.items()})
+    assert failed(verify_with(forged(cut_, mask=whole))) == {"again"}
+
+
+def test_gathered_statistics_are_known_as_such():
+    assert verify(renorm(FLAT, TASK, START, batches=1), parents=[FLAT]).ok

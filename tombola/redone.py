@@ -9,6 +9,7 @@ from torch import Tensor
 from tombola.core import container
 from tombola.core.criterion import computes
 from tombola.core.errors import Damaged, Failed, Refused
+from tombola.core.expected import check_weights, expected
 from tombola.core.layout import Arch, Interface, blank
 from tombola.core.lineage import Event
 from tombola.core.mask import Mask
@@ -32,24 +33,19 @@ one device or library to the next, and ties of 0 and 0 with them."""
 def again(event: Event, arguments: Mapping[str, Any], result: Subject) -> Iterator[Check]:
     """Checks of one call of a lineage, done again on its arguments, against the ticket that it gave then."""
     assert isinstance(result, Ticket)
-    if event.function in CUTS:
-        yield from _cut(event, arguments, result)
     missing = _missing_data(event, arguments)
-    if event.function == "carry" and isinstance(arguments["by"], Copying) and not missing:
-        yield _copied(event, arguments["by"], arguments["ticket"], result)
-    if event.function == "renorm":
-        yield _untouched(event, arguments["ticket"], result)
-    if missing:
-        done = "scored" if _computed(event, arguments) else "done"
-        yield Check(f"again: {event.key}", True, f"not {done} again, for want of its data: {missing}")
-        return
     try:
+        yield from _by_sight(event, arguments, result, missing)
+        if missing:
+            done = "scored" if _computed(event, arguments) else "done"
+            yield Check(f"again: {event.key}", True, f"not {done} again, for want of its data: {missing}")
+            return
         made = arguments["ticket"].alive() if event.function == ALIVE else STEPS[event.function].function(**arguments)
     except (Refused, Failed, Damaged) as error:
         yield Check(f"again: {event.key}", False, f"the call is refused now: {error}")
         return
     same = made.digest == event.digest == result.digest
-    if not same and result.digest == event.digest and _computed(event, arguments):
+    if not same and result.digest == event.digest and _computed(event, arguments) and _comparable(made, result):
         yield (_close if event.function == "renorm" else _nearly)(event, made, result)
         return
     yield Check(f"again: {event.key}", same, event.call if same else f"{event.call} gives something else now")
@@ -66,9 +62,36 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and container.tensor_bytes(a) == container.tensor_bytes(b)
 
 
+def _by_sight(event: Event, arguments: Mapping[str, Any], result: Ticket, missing: str) -> Iterator[Check]:
+    """What shows without the call's being done again."""
+    if event.function in CUTS:
+        yield from _cut(event, arguments, result)
+    if event.function == "carry" and isinstance(arguments["by"], Copying) and not missing:
+        yield _copied(event, arguments["by"], arguments["ticket"], result)
+    if event.function == "renorm":
+        yield _untouched(event, arguments["ticket"], result)
+
+
+def _misfit(result: Ticket, arch: Arch, io: Interface) -> str:
+    """Why a ticket's content is not that of the network which a call gives; "" if it is."""
+    try:
+        check_weights(result.weights, expected(arch, io), arch)
+    except Damaged as error:
+        return str(error)
+    there, wanted = f"{result.arch} on {result.io}", f"{arch} on {io}"
+    return "" if there == wanted else f"it is a ticket of {there}, and the call gives one of {wanted}"
+
+
+def _comparable(made: Ticket, result: Ticket) -> bool:
+    return made.mask.shapes == result.mask.shapes and not _misfit(result, made.arch, made.io)
+
+
 def _cut(event: Event, arguments: Mapping[str, Any], result: Ticket) -> Iterator[Check]:
     """A cut only takes away, and every value is the one that the restart asks for."""
-    if event.function == "cut":
+    source = arguments["trained"].ticket if event.function == "cut" else arguments["ticket"]
+    if odd := _misfit(result, source.arch, source.io):
+        yield Check(f"nested: {event.key}", False, odd)
+    elif event.function == "cut":
         trained = arguments["trained"]
         yield _nested(event, result, trained.mask)
         source = trained.ticket.weights if result.restart == "weights" else trained.weights
@@ -88,6 +111,11 @@ def _cut(event: Event, arguments: Mapping[str, Any], result: Ticket) -> Iterator
 class Copying(Protocol):
     """A move that says which masks and weights of its result are whose of the ticket: `stretch`."""
 
+    @property
+    def to(self) -> Arch:
+        """The network of its result."""
+        ...
+
     def copied(self, source: Arch, io: Interface) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Names of the result's masks and weights, and those of the ticket that they are copies of."""
         ...
@@ -96,10 +124,13 @@ class Copying(Protocol):
 def _copied(event: Event, move: Copying, ticket: Ticket, result: Ticket) -> Check:
     """Whether every tensor came from where the move says, bit for bit: without doing the move."""
     masks, weights = move.copied(ticket.arch, ticket.io)
+    if wrong := _misfit(result, move.to, ticket.io):
+        return Check(f"carried: {event.key}", False, wrong)
     own, before = result.weights, ticket.weights
     whole = result.holding == ticket.holding == "all"
+    odd = [n for n, came in masks.items() if (n in result.mask) != (came in ticket.mask)]
     both = {n: came for n, came in masks.items() if n in result.mask and came in ticket.mask}
-    odd = [n for n, came in both.items() if not torch.equal(result.mask[n], ticket.mask[came])]
+    odd += [n for n, came in both.items() if not torch.equal(result.mask[n], ticket.mask[came])]
     for name, came in weights.items():
         masked = name in result.mask and came in ticket.mask
         alive = result.mask[name] & ticket.mask[came] if masked and not whole else ...
@@ -115,6 +146,8 @@ def _copied(event: Event, move: Copying, ticket: Ticket, result: Ticket) -> Chec
 
 def _untouched(event: Event, ticket: Ticket, result: Ticket) -> Check:
     """Whether mask and weights are the ticket's, but for the statistics of batch norm."""
+    if wrong := _misfit(result, ticket.arch, ticket.io):
+        return Check(f"untouched: {event.key}", False, wrong)
     names = set(statistics(blank(result.arch, result.io)))
     rest = {name: value for name, value in result.weights.items() if name not in names}
     kept = result.mask == ticket.mask
