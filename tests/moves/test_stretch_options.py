@@ -1,7 +1,9 @@
 """Variants and controls of stretch: each changes what it says, and nothing else."""
 
+import copy
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from tombola.archs.mobilenet import MobileNet
 from tombola.archs.resnet import ResNet
 from tombola.archs.vgg import Vgg
 from tombola.core.errors import Refused
-from tombola.core.layout import initial_weights
+from tombola.core.layout import Layout, Stage, initial_weights
 from tombola.core.mask import Mask
 from tombola.core.text import parse
 from tombola.core.ticket import Ticket
@@ -83,6 +85,9 @@ def test_the_mask_alone_and_the_weights_alone(ticket: Ticket, plain: Ticket):
     assert weights.density == 1 and bits(dict(weights.weights)) == bits(dict(plain.weights))
     with pytest.raises(Refused, match="dead positions"):
         ticket.alive() | Stretch(to=TARGET, carried="weights")
+    permuted = Stretch(to=TARGET, carried="mask", copies="permuted")
+    assert (ticket.alive() | permuted).encoded() != (ticket | permuted).encoded()  # Their lineages differ.
+    assert (ticket.alive() | permuted).digest == (ticket | permuted).digest
 
 
 def test_noise_is_on_living_weights_of_copies(ticket: Ticket, plain: Ticket):
@@ -116,6 +121,89 @@ def test_divided_branches_halve_what_copies_add(ticket: Ticket):
     once = branch(whole, "stages.0.1")
     assert float(once.detach().abs().max()) > 1e-3
     torch.testing.assert_close(branch(part, "stages.0.1") + branch(part, "stages.0.2"), once)
+
+
+def test_fresh_copies_are_divided_too(ticket: Ticket):
+    target = ResNet(depth=20, width=4)
+    moved, kept = (ticket | Stretch(to=target, copies="fresh", scale=scale) for scale in ("divided", "kept"))
+    for name in ("stages.0.1.bn2.weight", "stages.0.2.bn2.weight"):
+        assert torch.equal(moved.weights[name], kept.weights[name] / 2) and kept.weights[name].any()
+    assert verify(moved, parents=[ticket]).ok
+
+
+def residual(*layers: tuple[str, tuple[str, ...], str]) -> Layout:
+    """Two blocks of layers between a stem and a head: names, axes of the first tensor, what they are."""
+    axes: dict[str, tuple[str, ...]] = {"stem.weight": ("stream", "")}
+    for block in ("blocks.0", "blocks.1"):
+        for name, groups, kind in layers:
+            own = tuple(block if group == "inside" else group for group in groups)
+            axes[f"{block}.{name}.weight"] = own
+            entries = {"norm": ("bias", "running_mean", "running_var"), "linear": ("bias",), "layer norm": ("bias",)}
+            axes |= {f"{block}.{name}.{entry}": own[:1] for entry in entries.get(kind, ())}
+    axes["head.weight"] = ("", "stream")
+    weights = tuple(name for name, own in axes.items() if len(own) > 1)
+    stage = Stage(entry="", blocks=("blocks.0", "blocks.1"))
+    return Layout(stem=("stem",), stages=(stage,), head=("head",), prunable=weights, axes=axes)
+
+
+UP, DOWN = ("up", ("inside", "stream"), "linear"), ("down", ("stream", "inside"), "linear")
+BEFORE, BETWEEN = ("bn1", ("stream",), "norm"), ("bn2", ("inside",), "norm")
+AFTER = ("bn3", ("stream",), "norm")
+OUT = ("out", ("stream", ""), "linear")
+
+
+@pytest.mark.parametrize(
+    ("layers", "ends"),
+    [
+        ((UP, BETWEEN, DOWN), ("down.weight", "down.bias")),
+        ((BEFORE, UP, BETWEEN, DOWN), ("down.weight", "down.bias")),
+        ((UP, BETWEEN, DOWN, AFTER), ("bn3.weight", "bn3.bias")),
+        ((BEFORE, UP, DOWN, AFTER), ("bn3.weight", "bn3.bias")),
+        ((OUT, ("n", ("stream",), "layer norm"), UP, DOWN), ("out.weight", "out.bias", "down.weight", "down.bias")),
+    ],
+    ids=["plain", "normed before", "normed behind", "both", "transformer"],
+)
+def test_where_a_branch_ends(layers: tuple[Any, ...], ends: tuple[str, ...]):
+    assert branch_ends(residual(*layers), "blocks.1") == tuple(f"blocks.1.{name}" for name in ends)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            (UP, DOWN, ("n", ("stream",), "layer norm")),
+            "whether 'blocks.1.n' acts on what 'blocks.1' adds, or on the sum",
+        ),
+        ((OUT, BEFORE, UP, DOWN), "cannot be told from the layout: blocks.1.out.weight, blocks.1.down.weight writes"),
+        ((("dw", ("stream", "", "", ""), ""), UP, DOWN), "cannot be told from the layout"),
+        ((("mid", ("stream", "stream"), "linear"), UP, DOWN), "cannot be told from the layout"),
+    ],
+)
+def test_branches_whose_end_cannot_be_told(layers: tuple[Any, ...], message: str):
+    with pytest.raises(Refused, match=message):
+        branch_ends(residual(*layers), "blocks.1")
+
+
+class PreActivated(nn.Module):
+    """A block that norms what it reads: bn1, up, bn2, down."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.bn1, self.up = nn.BatchNorm1d(width), nn.Linear(width, width, bias=False)
+        self.bn2, self.down = nn.BatchNorm1d(width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(self.bn2(self.up(self.bn1(x).relu())).relu())
+
+
+def test_what_a_block_normed_before_adds_is_halved():
+    layout = residual(BEFORE, ("up", ("inside", "stream"), ""), BETWEEN, DOWN)
+    torch.manual_seed(0)
+    whole = PreActivated(6).double()
+    part, x = copy.deepcopy(whole), torch.rand(20, 6, dtype=torch.float64)
+    for name in branch_ends(layout, "blocks.1"):
+        part.get_parameter(name.removeprefix("blocks.1.")).data /= 2
+    torch.testing.assert_close(part(x), whole(x) / 2)  # In training, where batch norm undoes what scales its input.
 
 
 def test_what_cannot_be_divided():
@@ -178,6 +266,7 @@ def test_what_options_leave_alone_is_proved(ticket: Ticket, options: str, same: 
         ("carried=weights, copies=permuted", "copies='permuted' changes what carried='weights' does not carry"),
         ("carried=mask, copies=fresh", "copies='fresh' changes what carried='mask'"),
         ("carried=mask, noise=0.5", "noise changes what carried='mask'"),
+        ("carried=mask, values=masked", "values='masked' changes what carried='mask'"),
         ("carried=mask, scale=divided", "scale='divided' changes what carried='mask'"),
         ("copies=fresh, noise=0.5", "noise changes what copies='fresh'"),
     ],

@@ -1,5 +1,7 @@
 """Where the branch of a residual block ends: the tensors that write into its stream, read off the layout."""
 
+from collections.abc import Mapping
+
 from tombola.core.errors import Refused
 from tombola.core.layout import Layout
 
@@ -7,12 +9,13 @@ from tombola.core.layout import Layout
 def branch_ends(layout: Layout, block: str) -> tuple[str, ...]:
     """The parameters of a block whose values scale what it adds to the stream.
 
-    The stream is the permutation that the block reads and writes, and that a layer outside of it reads too. Where the
-    last layer of the branch is normalised, its scale and shift count, for the weights before it would be normalised
-    away.
+    The stream is the permutation that the block reads and writes, and that a layer outside of it reads too. A branch
+    ends in the batch norm that the layout has behind the block's last weight that writes to the stream, for the weight
+    would be normalised away; or else, as where blocks are normed before they are activated, in that weight's layer.
+    Of a transformer's block all linear layers that write count, for each ends a branch.
 
     Raises:
-        Refused: If the block adds to no stream, or has nothing that could be scaled.
+        Refused: If the block adds to no stream, has nothing that could be scaled, or its end cannot be told.
 
     Example:
         >>> from tombola.archs.resnet import ResNet
@@ -29,12 +32,35 @@ def branch_ends(layout: Layout, block: str) -> tuple[str, ...]:
             f"'{block}' adds to no residual stream that the layout names, so scale='divided' has no meaning here. "
             "Use scale='kept'."
         )
-    normed = {name.removesuffix("running_var") for name in inside if name.endswith("running_var")}
-    last = [prefix for prefix in normed if f"{prefix}running_var" in stream]
-    if not last:
-        layers = [name.removesuffix("weight") for name in stream if len(layout.axes[name]) > 1]
-        return tuple(name for name in stream if name.rpartition(".")[0] + "." in layers)
-    ends = tuple(name for name in stream if name.startswith(tuple(last)) and name.endswith((".weight", ".bias")))
+    writers = [name for name in stream if len(inside[name]) > 1]
+    layers = {_module(name) for name in writers}
+    gathering = {_module(name) for name in stream if name.endswith(".running_var")}
+    _check_branches(block, writers, inside, gathering)
+    places = {name: place for place, name in enumerate(inside)}
+    behind = [name for name in stream if places[name] > places[writers[-1]] and _module(name) not in layers]
+    if not behind:
+        return tuple(name for name in stream if _module(name) in layers)
+    last = _module(behind[-1])
+    if last not in gathering:
+        raise Refused(
+            f"whether '{last}' acts on what '{block}' adds, or on the sum, cannot be told from the layout, so "
+            "scale='divided' has no meaning here. Use scale='kept'."
+        )
+    ends = tuple(name for name in behind if _module(name) == last and name.endswith((".weight", ".bias")))
     if not ends:
         raise Refused(f"the norm at the end of '{block}' has no scale (bn_affine='no'). Use scale='kept'.")
     return ends
+
+
+def _module(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _check_branches(block: str, writers: list[str], axes: Mapping[str, tuple[str, ...]], normed: set[str]) -> None:
+    """Refuse a block in which one layer that writes to the stream may be followed by another of the same branch."""
+    branches = not normed and all(len(axes[name]) == 2 and axes[name][1] != axes[name][0] for name in writers)
+    if len(writers) != 1 and not (writers and branches):
+        raise Refused(
+            f"where '{block}' adds to its stream cannot be told from the layout: {', '.join(writers) or 'no weight'} "
+            "writes to it. Use scale='kept'."
+        )

@@ -31,13 +31,14 @@ class Stretch:
     Args:
         to: The target, e.g. resnet(depth=56).
         by: Which block comes from which (see: tombola list depth_map).
-        carried: The "mask" alone, on newly drawn weights; the "weights" alone, all alive; or "both".
+        carried: The "mask" alone, on newly drawn weights, whose training begins at the ticket's step all the same (so
+            they skip the first part of the schedule); the "weights" alone, all alive; or "both".
         copies: What a block has that is not the first one made of its source: the "same" mask and weights; its mask
             "permuted" within each tensor (the paper's figure 4, "random"); or the same mask on "fresh" weights.
         values: "masked" carries survivors alone, as the paper's code does: where a mask is permuted, it then keeps
             zeros. "rewound" carries the values under dead positions too, where the ticket has them.
         scale: "divided": what a block adds to its residual stream is divided by the number of its copies, as the
-            picture of Euler steps has it (section 3.1; the paper scales nothing).
+            picture of Euler steps has it (section 3.1; the paper scales nothing); that of "fresh" copies too.
         noise: Added to the weights of copies, as a multiple of the standard deviation of each tensor's survivors.
         fresh: Parts of the target that begin anew, dense: those that no block can be carried to.
         seed: Of all that is drawn.
@@ -67,6 +68,7 @@ class Stretch:
             "copies='fresh'": self.copies == "fresh" and redrawn,
             "noise": self.noise > 0 and (redrawn or self.copies == "fresh"),
             "scale='divided'": self.scale == "divided" and redrawn,
+            "values='masked'": self.values == "masked" and redrawn,
         }
         for option in (name for name, given in idle.items() if given):
             other = f"carried={self.carried!r}" if self.carried != "both" else "copies='fresh'"
@@ -74,7 +76,8 @@ class Stretch:
 
     def __call__(self, ticket: Ticket) -> Ticket:
         """The ticket of the target."""
-        if self.values == "rewound" and (self.copies == "permuted" or self.carried == "weights"):
+        elsewhere = self.carried == "weights" or (self.copies == "permuted" and self.carried == "both")
+        if self.values == "rewound" and elsewhere:
             ticket.needs_all("a mask that is not the ticket's own")
         found = self.origins(ticket.arch, ticket.io)
         mask = self._mask(ticket, found)
@@ -153,7 +156,7 @@ class Stretch:
             value = drawn[name] if new else own[came]
             if not new and copy and self.noise and name in prunable:
                 value = value + self._jitter(name, value, mask[name])
-            if not new and name in divided:
+            if name in divided:
                 value = value / divided[name]
             weights[name] = value.clone() if copy and value is own.get(came) else value
         return weights
