@@ -247,6 +247,18 @@ def test_carry(run: Run, made: pathlib.Path):
     assert "by reinit()" in run("carry", made / "winner.ticket", "reinit", "--out", "dust.ticket").out
 
 
+def test_what_begins_anew_is_planned_as_new(run: Run, made: pathlib.Path):
+    copied = "stretch(to=mlp(hidden=(6, 6, 6, 5)), fresh=('stages.0.1', 'stages.0.2', 'stages.1.0', 'head'))"
+    told = [line.split() for line in run("plan-move", made / "winner.ticket", copied).out.splitlines()]
+    rows = {" ".join(line[:2]): line for line in told if line[:1] in (["stage"], ["head"])}
+    assert rows["stage 1"][2:8] == ["1", "->", "3", "0", "new", "new"]
+    assert rows["stage 2"][2:4] == ["1", "new"] and rows["head new"]
+    deeper = "stretch(to=mlp(hidden=(6, 6, 5)), fresh=('stages.0.1',))"
+    assert run("carry", made / "winner.ticket", deeper, "--out", "deep.ticket").code == 0
+    plan = run("plan-move", "deep.ticket", "stretch(to=mlp(hidden=(6, 6, 6, 5)), fresh=('stages.0.2',))", "--json").json
+    assert [place["sources"] for place in plan["places"]] == [[], [1, None], [], []]
+
+
 def test_a_stretched_ticket_is_planned_carried_proved_and_searched_on(run: Run, made: pathlib.Path):
     move = "stretch(to=mlp(hidden=(6, 6, 5)), fresh=('stages.0.1',))"
     plan = run("plan-move", made / "winner.ticket", move, "--json").json
@@ -262,6 +274,7 @@ def test_a_stretched_ticket_is_planned_carried_proved_and_searched_on(run: Run, 
     assert (plan["after"]["parameters"], plan["after"]["size"], plan["after"]["kept"]) == (527, 500, 332)
     assert plan["parts"] == {"stages.0.0": "stages.0.0", "stages.0.1": "", "stages.1.0": "stages.1.0", "head": "head"}
     assert plan["fresh"] == ["stages.0.1"] and [place["place"] for place in plan["places"]][1] == "stage 1"
+    assert plan["places"][1]["sources"] == [None]
     told = " ".join(run("plan-move", made / "winner.ticket", move).out.split())
     assert "0 blocks are dropped. Masks and weights come along" in told
     for option, sentence in (

@@ -42,7 +42,9 @@ def planmove(asked: PlanMove) -> int:
     found, after = move.origins(ticket.arch, ticket.io), ticket | move
     places = [
         {"place": place, "sources": sources, "before": before, "after": then}
-        for (place, before), (_, then), sources in zip(_places(ticket), _places(after), _sources(found), strict=True)
+        for (place, before), (_, then), sources in zip(
+            _places(ticket), _places(after), _sources(found, move.to.layout()), strict=True
+        )
     ]
     totals = [{"arch": str(one.arch), "density": one.density, **_sizes(one)} for one in (ticket, after)]
     if asked.json:
@@ -59,7 +61,7 @@ def planmove(asked: PlanMove) -> int:
         )
         return 0
     PLAIN.print(f"from {ticket.arch} to {after.arch}\n")
-    PLAIN.print(_map_table(ticket.arch.layout(), found, places))
+    PLAIN.print(_map_table(move.to.layout(), found, places))
     PLAIN.print()
     PLAIN.print(_totals_table(totals))
     PLAIN.print()
@@ -82,8 +84,13 @@ def _places(ticket: Ticket) -> list[tuple[str, dict[str, Any]]]:
     return places
 
 
-def _sources(found: Origins) -> list[tuple[int | None, ...]]:
-    return [(), *found.stages, ()]
+def _sources(found: Origins, layout: Layout) -> list[tuple[int | None, ...]]:
+    """For each place the numbers of the blocks that its blocks are made of; None for those that begin anew."""
+    made: list[tuple[int | None, ...]] = []
+    for stage, numbers in zip(layout.stages, found.stages, strict=True):
+        both = zip(stage.blocks, numbers, strict=True)
+        made.append(tuple(None if block in found.fresh else number for block, number in both))
+    return [(), *made, ()]
 
 
 def _sizes(ticket: Ticket) -> dict[str, Any]:
@@ -108,7 +115,8 @@ def _map_table(layout: Layout, found: Origins, places: list[dict[str, Any]]) -> 
             entry = layout.stages[number - 1].entry
             same = before["blocks"] == after["blocks"]
             blocks = str(before["blocks"]) if same else f"{before['blocks']} -> {after['blocks']}"
-            made = " ".join([*["0"] * bool(entry), *("new" if s is None else str(s) for s in place["sources"])])
+            first = [] if not entry else ["new" if entry in found.fresh else "0"]
+            made = " ".join([*first, *("new" if s is None else str(s) for s in place["sources"])])
         elif found.fresh & {*layout.stem} and not number or found.fresh & {*layout.head} and number:
             made = "new"
         densities = ["" if one["density"] is None else f"{one['density']:.4f}" for one in (before, after)]
