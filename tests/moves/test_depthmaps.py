@@ -237,6 +237,9 @@ def test_a_stage_of_the_same_depth_stays_as_it_is(text: str):
         ("append_group(blocks=(1, 3))", 4, 8, "blocks 1, 3 do not follow one another"),
         ("append_group(blocks=(1, 2, 3))", 4, 8, "4 more than there are, and a group of 3 does not divide that"),
         ("keep(blocks=(3, 1))", 4, 2, "not in their order, each once"),
+        ("keep(blocks=(1, 1))", 4, 4, "not in their order, each once"),
+        ("keep(blocks=(0, 1))", 4, 4, "block 0 of stage 2 is the entry"),
+        ("interpolate(blocks=(0,))", 4, 4, "block 0 of stage 2 is the entry"),
         ("keep(blocks=(1,))", 4, 2, "leaves block 2 of stage 2 unfilled: it is to have 2 blocks, not 1"),
         ("keep(blocks=(1, 2, 3))", 4, 2, "names 3 blocks for stage 2, which is to have 2"),
         ("explicit(blocks=((1, 1),))", 1, 3, "leaves block 3 of stage 2 unfilled"),
@@ -252,6 +255,12 @@ def test_a_stage_of_the_same_depth_stays_as_it_is(text: str):
 def test_what_no_map_may_do(text: str, have: int, want: int, message: str):
     with pytest.raises(Refused, match=message):
         parse("depth_map", text)(have, want, 2)
+
+
+@pytest.mark.parametrize("text", ["keep(blocks=(1, 2))", "interpolate(blocks=(3,))", "append_group(blocks=(1, 2, 3))"])
+def test_a_stage_that_keeps_its_depth_keeps_all(text: str):
+    """Those of a VGG: keep(blocks=(1, 2)) leads from 19 to 16 layers, where the first two stages have one block."""
+    assert [parse("depth_map", text)(have, have, 1) for have in (1, 2, 3)] == [(1,), (1, 2), (1, 2, 3)]
 
 
 @pytest.mark.parametrize("text", ["early(blocks=0)", "late(blocks=-1)", "explicit()", "pairs()"])

@@ -110,16 +110,16 @@ class AppendGroup:
 
 
 def _deeper(rule: object, have: int, want: int, stage: int, blocks: Sequence[int] = ()) -> Sequence[int]:
-    """The blocks to be copied in a stage that gets no shallower; all if none are named."""
+    """The blocks to be copied in a stage that gets no shallower; all if none are named, or it keeps its depth."""
     if want < have:
         raise Refused(
             f"{rule} copies blocks, and stage {stage} has {have} of them and is to have {want}. Use one that drops "
             "some: keep_first(), keep_last(), keep_even() or keep(); squeeze(to=...) takes the first by itself."
         )
-    check_blocks(rule, blocks, have, stage)
+    check_blocks(rule, [one for one in blocks if one < 1 or have != want], have, stage)
     if list(blocks) != sorted(set(blocks)):
         raise Refused(f"{rule}: blocks {_shown(blocks)} are not in their order, each once. For others use explicit().")
-    return blocks or range(1, have + 1)
+    return range(1, have + 1) if have == want else blocks or range(1, have + 1)
 
 
 def _shared(total: int, among: int, extra: Extra) -> list[int]:

@@ -55,11 +55,11 @@ class Keep:
     def __call__(self, have: int, want: int, stage: int) -> Sources:
         """The blocks as they are named."""
         every = _shallower(self, have, want, stage)
-        check_blocks(self, self.blocks, have, stage)
-        if have == want:
-            return tuple(every)
+        check_blocks(self, [one for one in self.blocks if one < 1 or have != want], have, stage)
         if list(self.blocks) != sorted(set(self.blocks)):
             raise Refused(f"{self}: the blocks are not in their order, each once. To change the order, use explicit().")
+        if have == want:
+            return every
         check_count(self, len(self.blocks), want, stage)
         return self.blocks
 
