@@ -127,6 +127,20 @@ def test_rungs_begin_where_the_ticket_does():
     assert [one.steps for one, _, _ in call.calls] == [32, 48]
 
 
+def test_rungs_pass_through_the_rates_behind_the_ticket():
+    """From step 50 of 80 on the whole training drops once, at step 60; it has dropped at 40, and warmed up before."""
+    recipe = dataclasses.replace(RECIPE, rewind=50)
+    call = scripted(*[(0.5, 0.5, 0.5)] * 6)
+    search(shallow(recipe), TO, TASK, recipe, maps=MAPS, call=call)
+    assert [one.steps for one, _, _ in call.calls] == [58, 65]
+    for one, _, _ in call.calls:
+        end = int(one.steps)
+        whole = [recipe.rate(50 + (step - 50) * 30 // (end - 50)) for step in range(50, end)]
+        assert [one.rate(step) for step in range(50, end)] == whole
+        assert one.rate(50) == recipe.rate(50) and one.rate(end - 1) == recipe.rate(79)
+        assert dataclasses.replace(one, steps=80, schedule=RECIPE.schedule) == recipe
+
+
 def test_the_whole_training_only_if_asked_for():
     call = scripted(*[(0.5, 0.5)] * 6)
     found = search(shallow(RECIPE), TO, TASK, RECIPE, maps=MAPS, last="trained", call=call)
@@ -197,6 +211,7 @@ def test_a_real_search_ranks_by_validation_accuracy(tmp_path: pathlib.Path):
         ({"rungs": (0, 10)}, "begin behind step 0"),
         ({"rungs": (10, 81)}, "do not go beyond the recipe's end, step 80"),
         ({"rungs": ("1day",)}, "search: a rung is '1day'"),
+        ({"rungs": "1ep"}, r"rungs is '1ep', and several are looked for. Give a tuple: rungs=\(...,\)"),
         ({"maps": (KeepFirst(),)}, r"keep_first\(\) drops blocks"),
         ({"maps": (Interpolate(), KeepLast())}, r"keep_last\(\) drops blocks"),
         ({"to": Vgg(depth=11, width=2)}, "another family"),

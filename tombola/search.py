@@ -25,6 +25,7 @@ from tombola.study.step import now
 from tombola.train.loop import train
 from tombola.train.recipe import Recipe, longer
 from tombola.train.run import check_fit
+from tombola.train.schedules import DrawnIn
 from tombola.train.trained import Trained
 
 DEEPER: tuple[DepthMap, ...] = (
@@ -87,7 +88,8 @@ def search(
     Every map makes a ticket of the target, each is trained shortly, and the best fraction `keep` goes on to the next,
     longer rung, until one is left or the rungs are used up. Validation accuracy alone ranks them, never test accuracy;
     of equals the one that is named first is better. Each rung trains from the tickets anew, by the recipe drawn in as
-    a whole (`longer`): a shortened schedule cannot be taken up again.
+    a whole (`longer`; behind a later step than 0 what follows that step, `drawn_in`): a shortened schedule cannot be
+    taken up again.
 
     Args:
         to: The target, e.g. resnet(depth=56).
@@ -113,6 +115,7 @@ def search(
         ([(1, 4), (1, 4)], mlp(hidden=(8, 8, 8, 8)))
     """
     check_word("last", last, ("ticket", "trained"))
+    _check_kinds(to, recipe, maps, rungs, keep)
     if not recipe.validation:
         raise Refused(
             f"search: {recipe} holds out no validation data, and maps are not to be chosen by test accuracy. Give a "
@@ -132,7 +135,7 @@ def search(
     for rung, end in enumerate(ends, start=1):
         if len(rivals) == 1:
             break
-        made = _trained(rivals, task, _shortened(recipe, task, end), seeds, call)
+        made = _trained(rivals, task, _shortened(recipe, task, end, ticket.step), seeds, call)
         scored = list(zip(made, rivals, strict=True))
         scored.sort(key=lambda pair: -pair[0].scores["validation_accuracy"])  # Equals stay in their order.
         trials += [
@@ -143,6 +146,19 @@ def search(
     rule, best = rivals[0]
     whole = call(train, ticket=best, task=task, recipe=recipe, seeds=seeds) if last == "trained" else None
     return Searched(rule, best, tuple(trials), whole)
+
+
+def _check_kinds(to: Any, recipe: Any, maps: Any, rungs: Any, keep: Any) -> None:
+    """Refuse what is of another kind, such as a text, by its name."""
+    if isinstance(to, type) or not isinstance(to, Arch):
+        raise Refused(f"search: to is {to!r}, no network. Give a plug-in, such as ResNet(depth=32); a text by parse().")
+    if not isinstance(recipe, Recipe):
+        raise Refused(f"search: recipe is {recipe!r}, no recipe. Give a plug-in, such as Recipe(); a text by parse().")
+    if not isinstance(keep, int | float):
+        raise Refused(f"search: keep is {keep!r}, no number. It is the fraction that goes on to the next rung.")
+    for name, value in (("maps", maps), ("rungs", rungs)):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise Refused(f"search: {name} is {value!r}, and several are looked for. Give a tuple: {name}=(...,).")
 
 
 def _distinct(ticket: Ticket, to: Arch, maps: Sequence[DepthMap]) -> list[DepthMap]:
@@ -189,10 +205,17 @@ def _goes_on(number: int, keep: float) -> int:
     return max(1, math.floor(number * Fraction(str(keep))))  # As written: 0.7 of 10 is 7.
 
 
-def _shortened(recipe: Recipe, task: Task, end: int) -> Recipe:
-    """The recipe drawn in so that it ends at a step: warm-up and schedule with it."""
-    whole = int(recipe.in_steps(task).steps)
-    return dataclasses.replace(longer(recipe, end / whole), steps=end) if end < whole else recipe
+def _shortened(recipe: Recipe, task: Task, end: int, start: int) -> Recipe:
+    """The recipe drawn in so that it ends at a step: warm-up and schedule with it, from the step where it starts on."""
+    exact = recipe.in_steps(task)
+    whole, warmup = int(exact.steps), int(exact.warmup)
+    if end >= whole:
+        return recipe
+    if not start:
+        return dataclasses.replace(longer(recipe, end / whole), steps=end)
+    later = max(0, warmup - start) * (end - start) // (whole - start)
+    schedule = DrawnIn(of=exact.schedule, start=start, end=whole)
+    return dataclasses.replace(recipe, steps=end, warmup=min(warmup, start) + later, schedule=schedule)
 
 
 def _trained(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tombola.core.errors import Refused
-from tombola.train.schedules import Constant, Cosine, Linear, Schedule, StepDecay
+from tombola.train.schedules import Constant, Cosine, DrawnIn, Linear, Schedule, StepDecay
 
 
 def test_constant():
@@ -37,6 +37,18 @@ def test_cosine():
 def test_linear():
     assert [Linear()(step, 4) for step in range(5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
     assert [Linear(floor=0.5)(step, 4) for step in range(5)] == [1.0, 0.875, 0.75, 0.625, 0.5]
+
+
+def test_the_rest_of_a_schedule_drawn_in_has_its_rates_from_the_start_on():
+    drops = DrawnIn(of=StepDecay(at=(100, 150)), start=100, end=200)
+    assert [round(drops(step, 120), 9) for step in (99, 100, 109, 110, 119)] == [1.0, 0.1, 0.1, 0.01, 0.01]
+    half = DrawnIn(of=Cosine(), start=50, end=100)
+    assert [half(step, 60) for step in range(50, 61)] == [Cosine()(step, 100) for step in range(50, 101, 5)]
+    late = DrawnIn(of=StepDecay(at=("3ep",)), start=5, end=20)
+    assert late.in_steps(4) == DrawnIn(of=StepDecay(at=(12,)), start=5, end=20)
+    for start, end in ((-1, 5), (5, 5)):
+        with pytest.raises(Refused, match="there is no part of a training"):
+            DrawnIn(of=Constant(), start=start, end=end)
 
 
 def test_times_of_schedules_become_steps():

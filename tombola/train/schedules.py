@@ -111,6 +111,38 @@ class Linear:
         return self
 
 
+@plugin("schedule", "drawn_in")
+class DrawnIn:
+    """What another schedule has from a step to its end, in the time from that step to an earlier end.
+
+    A short training from a late rewind point so passes through the rates that the whole training has behind it.
+
+    Example:
+        >>> short = DrawnIn(of=StepDecay(at=(100, 150)), start=100, end=200)
+        >>> short(100, 120), short(109, 120), round(short(110, 120), 9)
+        (0.1, 0.1, 0.01)
+    """
+
+    of: Schedule
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        """There is a part that is drawn in."""
+        if not 0 <= self.start < self.end:
+            raise Refused(f"drawn_in: from step {self.start} to {self.end} there is no part of a training.")
+
+    def __call__(self, step: int, steps: int) -> float:
+        """The factor at the step that lies as far from the start, in parts of the rest."""
+        if step <= self.start or steps <= self.start:
+            return self.of(step, self.end)
+        return self.of(self.start + (step - self.start) * (self.end - self.start) // (steps - self.start), self.end)
+
+    def in_steps(self, epoch: int) -> "DrawnIn":
+        """The same, with the other schedule's times in steps."""
+        return DrawnIn(of=self.of.in_steps(epoch), start=self.start, end=self.end)
+
+
 def _fraction(floor: float) -> None:
     if not 0 <= floor <= 1:
         raise Refused(f"floor is {floor}. It is a fraction of the rate, between 0 and 1.")
