@@ -233,6 +233,7 @@ def test_twins_differ_in_their_noise_alone():
     ("text", "message"),
     [
         ("elastic_fc(arms=(foo,))", "arms: there is no 'foo'. There are: as run, equal."),
+        ("elastic_fc(size=small)", "half=mlp has no small size"),
         ("elastic_fc(controls=(foo,))", "controls: there is no 'foo'. There are: reinit, random"),
         ("elastic_cifar(controls=(foo,))", "controls: there is no 'foo'"),
         ("elastic_cifar(figures=('9',))", "figures: there is no '9'. There are: 3, 4, 5, 6, 8."),
