@@ -109,10 +109,62 @@ def test_the_exact_figures_of_the_paper_are_compared_at_its_size_alone():
     assert exact("size=full, levels=(6, 10)") == {
         "the own ticket of 20 at 10.7% reaches 91.07%",
         "the own ticket of 32 at 10.7% reaches 92.22%",
-        "the ticket of 20 in 32 at 10.7% reaches 91.38%",
+        "the interpolated ticket of 20 in 32 at 10.7% reaches 91.38%",
     }
     for settings in ("levels=(10,)", "size=full, levels=(6,)", "size=full, levels=(10,), figures=('8',)"):
         assert not exact(settings)
+
+
+def test_figure_8_is_at_the_papers_level_and_has_the_ticket_of_table_6():
+    text = (
+        "elastic_cifar(size=full, depths=(14, 20, 32), levels={}, seeds=(0,), controls=('SNIP',), figures=('6', '8'))"
+    )
+
+    def levels(judged: str) -> set[object]:
+        study = open_study(text.format(judged))
+        said = {test.where["level"] for one in study.declared("claims") if one.family == "F8" for test in one.tests}
+        shown = {one.where["level"] for one in study.declared("tables") if "figure 8" in one.title}
+        rows = {goal.labels["level"] for goal in study.goals() if goal.labels.get("probe") == "instability"}
+        assert said == shown == rows
+        return said
+
+    assert (levels("(6, 10, 16)"), levels("(6, 13)")) == ({10}, {13})
+    goals = open_study(text.format("(10,)")).goals()
+    (ours,) = [goal for goal in goals if goal.labels.get("arm") == "interpolated"]
+    assert (ours.labels["source"], ours.labels["net"], ours.labels["level"]) == (20, 32, 10)
+    twins = [
+        g.of.call.arguments["a"].key
+        for g in goals
+        if g.labels.get("probe") == "instability" and g.labels["source"] == 20
+    ]
+    assert set(twins) == {ours.of.key}
+    for other in ("elastic_cifar(seeds=(0,))", text.format("(13,)")):
+        assert not [goal for goal in open_study(other).goals() if goal.labels.get("arm") == "interpolated"]
+
+
+def test_rivals_are_trained_for_figure_6_alone():
+    whole = {key for goal in open_study("elastic_cifar(seeds=(0,))").goals() for key in [goal.of.key]}
+    for figures, some in (("'3', '4', '5'", False), ("'8',", False), ("'5', '6'", True)):
+        study = open_study(f"elastic_cifar(seeds=(0,), figures=({figures}))")
+        assert {goal.of.key for goal in study.goals()} <= whole
+        assert bool([goal for goal in study.goals() if "rival" in goal.labels]) == some
+        assert bool([one for one in study.declared("tables") if one.lines == "rival"]) == some
+
+
+def test_what_the_paper_says_of_rivals_that_move_their_weights():
+    """Table 2: RigL-5x beats both tickets that were carried; of one as long as the ticket's it says nothing."""
+    study = open_study("elastic_cifar(size=full, levels=(10,), figures=('6',))")
+    found = [claim for claim in study.declared("claims") if "RigL" in claim.sentence]
+    assert {claim.family for claim in found} == {"table 2"} and len(found) == 20
+    said = next(claim for claim in found if claim.sentence == "RigL, 5 times, beats 32 to 56 at 10.7%").tests[0]
+    assert said.where["rival"] == "RigL, 5 times" and (said.than["source"], said.than["arm"]) == (32, "equal")
+
+
+def test_what_the_paper_says_of_figure_3():
+    study = open_study("elastic_cifar(size=full, levels=(2, 4), figures=('3',))")
+    own = [claim for claim in study.declared("claims") if claim.sentence.endswith("56's own")]
+    assert [claim.sentence for claim in own] == ["the whole ticket at 41.0% is not worse than 56's own"]
+    assert own[0].family == "F3a" and own[0].tests[0].than["arm"] == "ticket"
 
 
 def test_what_the_paper_says_of_figures_5_and_6():

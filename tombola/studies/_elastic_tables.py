@@ -22,7 +22,8 @@ def tables(level: int, shown: Set[str], rivals: Sequence[str]) -> Iterator[Pivot
     nets: Any = {"verdicts": "hide", "columns": "net"}
     for arm, how in (("ticket", "as they come"), ("equal", "at equal density")) if "6" in shown else ():
         yield Pivot(lines="source", where={**at, "arm": arm}, title=f"{sparse}, {how}: from (line) to", **nets)
-    yield Pivot(lines="rival", where=at, title=f"{sparse}: rivals in the target", **nets)
+    if "6" in shown:
+        yield Pivot(lines="rival", where=at, title=f"{sparse}: rivals in the target", **nets)
     priced: Any = {"lines": "source", "where": {**at, "probe": "price"}, "of": "dense_trainings_flops_sparse"}
     yield Pivot(title=f"{sparse}: operations, search included, in dense trainings of the target", **priced, **nets)
     for rival in ("IMP", *growing(rivals)) if "6" in shown else ():

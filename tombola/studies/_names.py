@@ -26,6 +26,7 @@ LINES = {
 ELASTIC = {
     "ticket": "the network's own ticket, or where it has another source, that one's stretched or squeezed as it comes",
     "equal": "a carried ticket, brought to the density of the target's own",
+    "interpolated": "a ticket stretched by interpolation, as it comes",
     "as run": "a carried ticket with the layer that the paper's scripts left dense",
     "as it comes": "at the density that the move leaves",
     "own": "a ticket on the data that it was found on",

@@ -5,7 +5,8 @@ rivals; what of a ticket is carried (figure 3), which blocks are copied (figures
 carried ticket's density is not quite the target's own: the arm "ticket" has it as it comes, "equal" as the target's.
 What is random in a control is drawn after that. Figure 7 is this study with family=vgg. Figure 8 trains each ticket
 twice with other noise and looks at the barrier between the two: with statistics of batch norm interpolated, as the
-paper has them, and gathered anew.
+paper has them, and gathered anew. "SNIP in new blocks" is read so: blocks that would be copies begin on drawn weights,
+and SNIP prunes them alone, until the whole network has the target's density.
 
 size=full is for a GPU: depths 14 to 56, 160 epochs, levels to 16. size=small takes about six hours on two cores, and
 may be stopped and gone on with: depths 14 to 32 of width 8, pictures of 16 x 16 pixels, 20,000 of them, 20 epochs,
@@ -20,19 +21,7 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
-from tombola import (
-    Claim,
-    Curve,
-    Everywhere,
-    Goal,
-    Pivot,
-    Recipe,
-    carry,
-    defer,
-    parse,
-    prove,
-    row,
-)
+from tombola import Claim, Curve, Everywhere, Goal, Pivot, Recipe, carry, defer, parse, prove, row
 from tombola.archs.resnet import ResNet
 from tombola.archs.vgg import Vgg
 from tombola.moves.controls import RandomMask, Reinit
@@ -43,6 +32,7 @@ from tombola.probes.price import price
 from tombola.studies import _elastic_tables, _names
 from tombola.studies._elastic import KEEP, RIVALS, Bench, Size, growing, small
 from tombola.studies._elastic_claims import (
+    interpolated,
     of_copies,
     of_kept,
     of_parts,
@@ -50,6 +40,7 @@ from tombola.studies._elastic_claims import (
     of_sources,
     of_transfers,
     of_twins,
+    twins_level,
 )
 from tombola.studies._words import known
 from tombola.tasks.cifar import Cifar10
@@ -182,15 +173,18 @@ def goals(
                 labels = {"net": net, "level": level, "seed": seed}
                 behind = tuple(ends[:level])
                 yield row(defer(price, trained=ends[level], behind=behind), **labels, source=net, probe="price")
-                for name in controls or CONTROLS[size]:
+                for name in (controls or CONTROLS[size]) if "6" in figures else ():
                     yield row(bench.rival(name, net, own[net], level), **labels, rival=name)
         for level in judged:
             if "6" in figures:
                 yield from _transfers(bench, own, trained, level, growing(controls or CONTROLS[size]))
+                for source, net in interpolated(level, tuple(own)) if (size, family) == ("full", "resnet") else ():
+                    end = bench.trained(bench.moved(own[source][level], net, "interpolate()"))
+                    yield row(end, net=net, source=source, level=level, seed=seed, arm="interpolated")
             if family == "resnet" and set(STRETCHED[size]) <= set(own):
                 yield from _ablations(bench, own, level, figures)
         if _connects(family, own, figures):
-            yield from _connected(bench, own, max(judged))
+            yield from _connected(bench, own, twins_level(judged))
 
 
 def _transfers(bench: Depths, own: Any, trained: Any, level: int, grown: Sequence[str]) -> Iterator[Goal]:
@@ -263,7 +257,7 @@ def claims(
         if "6" in figures and family == "resnet":
             yield from of_sources(level, nets)
             yield from of_published(level, nets) if size == "full" else ()
-        if _connects(family, nets, figures) and level == max(levels or JUDGED[size]):
+        if _connects(family, nets, figures) and level == twins_level(levels or JUDGED[size]):
             yield from of_twins(level, CONNECTED)
         if family == "resnet" and set(STRETCHED[size]) <= set(nets):
             pair = STRETCHED[size]
@@ -295,5 +289,5 @@ def tables(
     if family != "resnet" or not set(STRETCHED[size]) <= set(nets):
         shown -= {"3", "4", "5"}
     for level in levels or JUDGED[size]:
-        twins = level == max(levels or JUDGED[size])
+        twins = level == twins_level(levels or JUDGED[size])
         yield from _elastic_tables.tables(level, shown if twins else shown - {"8"}, controls or CONTROLS[size])
