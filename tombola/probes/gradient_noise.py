@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tombola.core.errors import Refused
 from tombola.core.measurement import Measurement
-from tombola.core.noise import by_name, dropouts, stir
+from tombola.core.noise import by_name, dropouts, go_on, stir
 from tombola.core.seeds import Seeds
 from tombola.core.task import Task
 from tombola.core.ticket import Ticket
@@ -126,5 +126,6 @@ def _gradients(
             living = torch.cat([(v[alive[n]] if n in alive else v.flatten()).double() for n, v in pairs])
             share = living * (len(theirs) / len(targets))
             whole = share if whole is None else whole + share
+            go_on(layers, len(theirs))
         assert whole is not None  # No batch is empty.
         yield whole, len(targets)
