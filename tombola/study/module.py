@@ -146,8 +146,10 @@ def open_study(text: str) -> Study:
 
 def _check_seeds(place: str, given: Mapping[str, Any]) -> None:
     """Refuse a list of seeds that is empty, or has one twice: two equal runs would count as two."""
-    seeds = given.get("seeds")
-    if isinstance(seeds, tuple) and (not seeds or len(set(cast("tuple[Any, ...]", seeds))) < len(seeds)):
+    if not isinstance(given.get("seeds"), tuple):
+        return
+    seeds = cast("tuple[Any, ...]", given["seeds"])
+    if not seeds or len(set(seeds)) < len(seeds):
         raise Refused(f"{place}: seeds={text_of(seeds)}. A run has one at least, and none twice: write seeds=(0, 1).")
 
 
