@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from tombola.core.errors import Refused
 from tombola.core.mask import Mask
 from tombola.core.plugin import non_default_fields, plugin
 
@@ -242,9 +243,33 @@ class Wiring:
 
 
 def blank(arch: Arch, io: Interface) -> nn.Module:
-    """The network without any values or memory for them (on the meta device): names and shapes only."""
+    """The network without any values or memory for them (on the meta device): names and shapes only.
+
+    Raises:
+        Refused: If two names stand for one tensor.
+    """
     with torch.device("meta"):
-        return arch.build(io)
+        net = arch.build(io)
+    check_untied(net, str(arch))
+    return net
+
+
+def check_untied(net: nn.Module, what: str) -> None:
+    """Whether every name of the state dict stands for a tensor of its own; else masks and values would part.
+
+    Raises:
+        Refused: If two stand for one.
+
+    Example:
+        >>> check_untied(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "two layers")
+    """
+    names: dict[int, str] = {}
+    for name, value in net.state_dict(keep_vars=True).items():
+        if (other := names.setdefault(id(value), name)) != name:
+            raise Refused(
+                f"'{other}' and '{name}' of {what} are one tensor. A ticket has a mask and values for each name: keep "
+                f"the tensor under one name and use it twice in forward, or give '{name}' one of its own."
+            )
 
 
 def shapes(net: nn.Module) -> dict[str, tuple[int, ...]]:

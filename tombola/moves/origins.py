@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from tombola.core.errors import Refused, unknown
 from tombola.core.expected import State, expected
-from tombola.core.layout import Arch, Interface, Layout, Stage, blank
+from tombola.core.layout import Arch, Interface, Layout, Stage
 from tombola.core.plugin import registration_of
 from tombola.moves.depthmap import DepthMap, Listed, Sources
 
@@ -116,8 +116,6 @@ def origins(source: Arch, to: Arch, io: Interface, rule: DepthMap, fresh: tuple[
             f"{rule} leaves {', '.join(unfilled)} of {to} unfilled. {why}, or let them begin afresh and dense, "
             f"by name: fresh={tuple(unfilled)}."
         )
-    for arch in (source, to):
-        _check_tied(arch, io)
     found = Origins(parts, tuple(stages), expected(to, io))
     _check_shapes(source, to, expected(source, io), found, there)
     _check_options(source, to)
@@ -198,14 +196,3 @@ def _named(layout: Layout) -> Iterator[str]:
 
 def _brief(spec: object) -> str:
     return " ".join(str(part) for part in spec) if isinstance(spec, tuple) else str(spec)
-
-
-def _check_tied(arch: Arch, io: Interface) -> None:
-    """Refuse networks in which two names stand for one tensor: a copy of one would not be the other."""
-    names: dict[int, str] = {}
-    for name, value in blank(arch, io).named_parameters(remove_duplicate=False):
-        if other := names.get(id(value)):
-            raise Refused(
-                f"'{other}' and '{name}' of {arch} are one tensor: blocks that share tensors are not exchanged."
-            )
-        names[id(value)] = name
