@@ -3,6 +3,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,51 @@ def test_new_defaults_leave_old_keys_alone_and_versions_change_them(scratch: Non
     assert fingerprint(grown(shape=(4,))) != fingerprint(grown())
     assert fingerprint(old()) != fingerprint(bumped())
     assert fingerprint(old(batches=5)) != fingerprint(bumped(batches=5))
+
+
+@pytest.fixture
+def wheels(scratch: None) -> Callable[..., Any]:
+    """Plug-ins that hold each other by default: a cart has wheels, a wheel has a tyre."""
+
+    def made(*, version: int = 1, identity: str = "", told: str = "") -> Any:
+        @plugin("example", "tyre_of_canon", version=version)
+        class Tyre:
+            width: int = 1
+
+            def __identity__(self) -> dict[str, Any]:
+                return {"data": identity} if identity else {}
+
+        @plugin("example", "wheel_of_canon")
+        class Wheel:
+            tyres: tuple[Tyre, ...] = (Tyre(),)
+            spokes: int = 8
+
+        @plugin("example", "cart_of_canon")
+        class Cart:
+            wheel: Wheel = Wheel()
+            color: str = "red"
+
+            def __identity__(self) -> dict[str, Any]:
+                return {"data": told} if told else {}
+
+        return Cart()
+
+    return made
+
+
+def test_a_default_that_came_to_mean_something_else_is_in_the_key(wheels: Callable[..., Any]):
+    assert canonical(wheels())["fields"] == {}
+    forms = [wheels(), wheels(version=2), wheels(version=3), wheels(identity="00"), wheels(identity="01")]
+    assert len({fingerprint(one) for one in forms}) == len(forms)
+    tyre = {"plugin": "example/tyre_of_canon", "version": 2, "fields": {}}
+    wheel = {"plugin": "example/wheel_of_canon", "version": 1, "fields": {"tyres": {"tuple": [tyre]}}}
+    assert canonical(wheels(version=2))["fields"] == {"wheel": wheel}
+
+
+def test_data_that_a_plug_in_tells_of_its_default_are_told_once(wheels: Callable[..., Any]):
+    assert canonical(wheels(identity="00", told="00"))["fields"] == {}
+    assert set(canonical(wheels(identity="00", told="01"))["fields"]) == {"wheel"}
+    assert set(canonical(wheels(identity="00", told="00", version=2))["fields"]) == {"wheel"}
 
 
 def test_a_field_left_out_is_the_field_at_its_default():

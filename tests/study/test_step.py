@@ -1,6 +1,7 @@
 """Steps: how a call is bound, what is in it, who hears of it."""
 
 import importlib
+import inspect
 import pathlib
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.study.toys import RUNS, Sum, add, slow
 from tombola.core.call import Call
 from tombola.core.errors import Refused
+from tombola.core.plugin import LOADED, plugin
 from tombola.core.text import references
 from tombola.study.keeper import Keeper
 from tombola.study.step import Context, Step, now, step
@@ -25,6 +27,29 @@ def test_a_value_that_only_equals_the_default_is_another():
     assert add.call(1.0, times=True).arguments == {"number": 1.0, "times": True}  # type: ignore[arg-type]
     assert add.call(1.0, times=True).key != add.call(1.0).key
     assert add.call(1.0).key != add.call(1).key
+
+
+def test_a_default_of_a_later_version_is_in_the_call_named_or_not():
+    def made(version: int) -> Step:
+        @plugin("example", "ruler_of_step", version=version)
+        class Ruler:
+            length: int = 1
+
+        @step("toy_measured")
+        def measured(number: float, by: Ruler = Ruler()) -> Sum:
+            return add(number, times=by.length)
+
+        return measured
+
+    try:
+        old, new = made(1), made(2)
+        by = inspect.signature(new.function).parameters["by"].default
+        assert old.call(1.0).text == "toy_measured(number=1.0)"
+        assert new.call(1.0).text == new.call(1.0, by=by).text == "toy_measured(number=1.0, by=ruler_of_step())"
+        assert new.call(1.0).key == new.call(1.0, by=by).key != old.call(1.0).key
+        assert new(2.0).total == 2.0
+    finally:
+        del LOADED["example", "ruler_of_step"]
 
 
 def test_a_result_enters_as_its_key():

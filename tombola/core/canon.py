@@ -1,9 +1,9 @@
 """The canonical form of a value, and the fingerprint made of it.
 
 A key must cover everything that decides a result, so a value either has one stable form or is refused: plain values,
-tuples, lists, dicts with text keys, plug-ins (name, version, non-default fields) and things that carry a key of their
-own (tickets, trained networks, deferred calls). Whatever differs in meaning differs in form: 1, 1.0, True and "1" are
-four values, and so are a tuple and the text that looks like it.
+tuples, lists, dicts with text keys, plug-ins (name, version, non-default fields, and defaults whose meaning may have
+changed) and things that carry a key of their own (tickets, trained networks, deferred calls). Whatever differs in
+meaning differs in form: 1, 1.0, True and "1" are four values, and so are a tuple and the text that looks like it.
 """
 
 import abc
@@ -13,7 +13,7 @@ import math
 from typing import Any, cast
 
 from tombola.core.errors import Refused
-from tombola.core.plugin import is_plugin, non_default_fields, registration_of
+from tombola.core.plugin import deciding_fields, is_plugin, registration_of
 
 KEY_DIGITS = 16
 
@@ -49,10 +49,11 @@ def canonical(value: Any, *, where: str = "the value") -> Any:
     if isinstance(value, Keyed):
         return {"ref": value.key}
     if is_plugin(value):
-        own = registration_of(value)
-        fields = {n: canonical(v, where=f"field '{n}' of {own.name}") for n, v in non_default_fields(value).items()}
+        own, identity = registration_of(value), value.__identity__()
+        parts = deciding_fields(value, identity)
+        fields = {n: canonical(v, where=f"field '{n}' of {own.name}") for n, v in parts.items()}
         form: dict[str, Any] = {"plugin": f"{own.kind}/{own.name}", "version": own.version, "fields": fields}
-        if identity := value.__identity__():
+        if identity:
             form["identity"] = canonical(identity, where=f"the identity of {own.name}")
         return form
     if isinstance(value, tuple):

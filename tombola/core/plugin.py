@@ -10,6 +10,7 @@ import functools
 import inspect
 import math
 import sys
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast, dataclass_transform
@@ -30,6 +31,7 @@ class Registration:
 
 LOADED: dict[tuple[str, str], type] = {}
 _REGISTRATIONS: dict[type, Registration] = {}
+_NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -56,10 +58,10 @@ def plugin(kind: str, name: str, *, version: int = 1, kw_only: bool = True) -> C
         inner = cls.__dict__.get("__post_init__")
 
         def __post_init__(self: Any) -> None:
-            types = hints(cast(type[Any], type(self)))
+            wanted = hints(cast(type[Any], type(self)))
             for field in dataclasses.fields(self):
                 value = getattr(self, field.name)
-                fitted = fit(value, types[field.name], where=f"{name}: field '{field.name}'")
+                fitted = fit(value, wanted[field.name], where=f"{name}: field '{field.name}'")
                 if fitted is not value:
                     object.__setattr__(self, field.name, fitted)
             if inner is not None:
@@ -128,6 +130,39 @@ def non_default_fields(value: Any) -> dict[str, Any]:
         for field in dataclasses.fields(value)
         if (current := getattr(value, field.name)) != field.default or field.default is dataclasses.MISSING
     }
+
+
+def deciding_fields(value: Any, told: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a key is made of: those that differ from their defaults, and defaults that have changed."""
+    return {
+        field.name: current
+        for field in dataclasses.fields(value)
+        if (current := getattr(value, field.name)) != field.default
+        or field.default is dataclasses.MISSING
+        or (type(current) not in _SIMPLE and has_changed(current, told))
+    }
+
+
+def has_changed(value: Any, told: Mapping[str, Any] = _NOTHING) -> bool:
+    """Whether a value at its default has to be in a key all the same, for what it means is not what it always meant.
+
+    So it is with a plug-in of a version above 1, or with an identity that is not among `told`, which is what the
+    plug-in around it says of its own; and with what is made of such.
+
+    Example:
+        >>> from tombola.core.seeds import Seeds
+        >>> has_changed(Seeds()), has_changed((1, "a"))
+        (False, False)
+    """
+    if isinstance(value, tuple | list):
+        return any(has_changed(member, told) for member in cast(Sequence[Any], value))
+    if not is_plugin(value):
+        return False
+    own: Mapping[str, Any] = value.__identity__()
+    if registration_of(value).version > 1 or (own and not own.items() <= told.items()):
+        return True
+    members = (getattr(value, field.name) for field in dataclasses.fields(value))
+    return any(has_changed(member, told) for member in members if type(member) not in _SIMPLE)
 
 
 def text(value: Any) -> str:
@@ -221,3 +256,4 @@ def _members(protocol: type) -> tuple[str, ...]:
 
 _ABSENT = object()
 _PLAIN = frozenset({int, str, bool})
+_SIMPLE = frozenset({int, float, str, bool, type(None)})

@@ -13,6 +13,7 @@ from tombola.core.call import Call
 from tombola.core.canon import Keyed
 from tombola.core.errors import Failed, Refused, unknown
 from tombola.core.machine import Machine
+from tombola.core.plugin import has_changed
 from tombola.study.inputs import check_inputs
 from tombola.study.names import claim_name
 
@@ -104,7 +105,7 @@ class Step:
         functools.update_wrapper(self, function)
 
     def call(self, *args: Any, **kwargs: Any) -> Call:
-        """The call with these arguments: bound, prepared, without those at their defaults.
+        """The call with these arguments: bound, prepared, without those at defaults that have not changed.
 
         Raises:
             Refused: If the arguments do not fit the function.
@@ -121,12 +122,12 @@ class Step:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise Refused(f"{self.name}: {error}. It takes {', '.join(takes)}.") from error
-        arguments = dict(bound.arguments)
+        bound.apply_defaults()
+        arguments = {n: v for n, v in bound.arguments.items() if n != "context"}
         if self.prepare is not None:
-            bound.apply_defaults()
-            arguments = self.prepare(**{n: v for n, v in bound.arguments.items() if n != "context"})
+            arguments = self.prepare(**arguments)
         defaults = {n: p.default for n, p in self.signature.parameters.items()}
-        return Call(self.name, self.version, {n: v for n, v in arguments.items() if not _same(v, defaults[n])})
+        return Call(self.name, self.version, {n: v for n, v in arguments.items() if not _is_left_out(v, defaults[n])})
 
     def run(self, call: Call, context: Context) -> Any:
         """Make the result of a call of this step."""
@@ -255,8 +256,9 @@ def in_order(made: Iterator[Made], number: int) -> list[Any]:
     return [found[index] for index in range(number)]
 
 
-def _same(value: Any, default: Any) -> bool:
-    return type(value) is type(default) and bool(value == default)
+def _is_left_out(value: Any, default: Any) -> bool:
+    """Whether an argument is the default, and that means what it always meant."""
+    return type(value) is type(default) and bool(value == default) and not has_changed(value)
 
 
 def step(
