@@ -135,6 +135,8 @@ def test_a_search_that_goes_on_is_the_same_search(ladder: list[Ticket]):
     ("words", "message"),
     [
         ({"densities": (0.9,)}, "density 0.9000 asks for 850 weights, only"),
+        ({"densities": (0.1, 1e-7)}, "density 1e-07 would leave none of .* weights: ask for a higher one."),
+        ({"densities": (0.1, 1e-7), "criterion": Random(), "moment": "before"}, "density 1e-07 would leave none"),
         ({"levels": 60}, "would leave no weight"),
         ({"levels": 1, "restart": "rate", "moment": "before"}, "goes on from trained weights"),
     ],

@@ -48,7 +48,8 @@ def check_search(
     parameters = {name: tuple(value.shape) for name, value in blank(arch, io).named_parameters()}
     begun = widened(mask, parameters, scope)
     for density in densities:
-        scope.shares(begun, keep=None, density=density)
+        if not _left(begun, scope, density=density).kept:
+            raise Refused(f"density {density:g} would leave none of {begun.kept:,} weights: ask for a higher one.")
     if not densities:
         scope.shares(begun, keep=keep, density=None)
         for level, left in enumerate(ladder(begun, scope, keep=keep, levels=levels), start=1):
@@ -84,8 +85,12 @@ def ladder(mask: Mask, scope: Scope, *, keep: float, levels: int) -> Iterator[fl
         >>> [round(d, 4) for d in ladder(Mask.dense({"w": (10, 100)}), Everywhere(), keep=0.8, levels=3)]
         [0.8, 0.64, 0.512]
     """
-    equal = {name: torch.zeros(shape) for name, shape in mask.shapes.items()}
     for _ in range(levels):
-        shares = scope.shares(mask, keep=keep, density=None)
-        mask = Mask.taking({**mask, **scope.chosen(mask, equal, shares)})  # Counted only: it need not work.
+        mask = _left(mask, scope, keep=keep)
         yield mask.density
+
+
+def _left(mask: Mask, scope: Scope, *, keep: float | None = None, density: float | None = None) -> Mask:
+    """What a cut by equal scores leaves: as many as by any others. It is counted only, and need not work."""
+    equal = {name: torch.zeros(shape) for name, shape in mask.shapes.items()}
+    return Mask.taking({**mask, **scope.chosen(mask, equal, scope.shares(mask, keep=keep, density=density))})

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from tombola.core.criterion import Habits
+from tombola.core.errors import Refused
 from tombola.core.mask import Mask
+from tombola.criteria.magnitude import Magnitude
 from tombola.prune import Everywhere, PerLayer, in_rounds
 from tombola.train.network import Network
 
@@ -24,6 +26,14 @@ def test_only_a_criterion_that_revives_takes_back_what_it_pruned(revives: Any, l
 
     net = Network({"w": torch.ones(4)}, Mask.dense({"w": (4,)}))
     assert in_rounds(net, Turning(), scope=Everywhere(), density=0.25)["w"].int().tolist() == left
+
+
+@pytest.mark.parametrize(("asked", "said"), [({"density": 0.01}, "density 0.01"), ({"keep": 0.1}, "keep 0.1")])
+def test_no_cut_leaves_nothing(asked: dict[str, float], said: str):
+    net = Network({"w": torch.arange(8.0), "b": torch.ones(1)}, Mask.dense({"w": (8,)}))
+    with pytest.raises(Refused, match=rf"^{said} leaves none of 8 weights, and everywhere\(\) is to keep one at least"):
+        in_rounds(net, Magnitude(), scope=Everywhere(), **asked)
+    assert in_rounds(net, Magnitude(), scope=Everywhere(), density=0.125).kept == 1
 
 
 def test_a_density_in_each_layer_means_the_same_in_rounds():

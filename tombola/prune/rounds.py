@@ -19,8 +19,8 @@ def in_rounds(
     Each group of the scope falls to its number at the criterion's pace, so many rounds leave as many weights as one.
 
     Raises:
-        Refused: If more weights are asked for than are alive, none can be scored, or a tensor is left without a weight
-            by a criterion that forbids it.
+        Refused: If more weights are asked for than are alive, none can be scored, none would be left, or a tensor is
+            left without a weight by a criterion that forbids it.
 
     Example:
         >>> import torch
@@ -38,6 +38,9 @@ def in_rounds(
         wanted = [(names, count) for (names, _), count in zip(shares, counts, strict=True)]
         scores = criterion(net.masked(mask).in_round(number))
         mask = pruned(begun if habits.revives == "yes" else mask, scores, wanted, scope)
+    if begun.kept and not mask.kept:
+        asked = f"keep {keep:g}" if density is None else f"density {density:g}"
+        raise Refused(f"{asked} leaves none of {begun.kept:,} weights, and {scope} is to keep one at least. Keep more.")
     if habits.collapse == "forbidden" and (gone := collapsed(mask, before=begun)):
         raise Refused(
             f"{criterion} leaves no weight in '{gone[0]}' at density {mask.density:.4g}, which it is there to prevent. "
