@@ -7,7 +7,7 @@ the file is long, and answers anything that is not such a file with one `Damaged
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import safetensors.torch
@@ -112,6 +112,24 @@ def decode(kind: str, data: bytes, *, source: str = "the data") -> Parts:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def check_printable(parts: Parts) -> None:
+    """Whether all text in a header, and every tensor's name, can be shown as it is: nothing that a terminal obeys.
+
+    Raises:
+        Damaged: If some cannot. Texts of calls and plug-ins always can.
+    """
+    left: list[Any] = [parts.header, list(parts.rows), *(list(group) for group in parts.groups.values())]
+    while left:
+        value = left.pop()
+        if isinstance(value, str) and not value.isprintable():
+            raise Damaged(f"it holds text with characters that cannot be printed: {brief(value)}.")
+        if isinstance(value, Mapping):
+            members = cast(Mapping[str, Any], value)
+            left += [*members, *members.values()]
+        elif isinstance(value, list | tuple):
+            left += cast(Sequence[Any], value)
 
 
 def brief(value: Any) -> str:

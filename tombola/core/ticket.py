@@ -180,8 +180,9 @@ class Ticket(Artifact):
         """The ticket, after checking that mask and tensors fit the network, on the meta device, before it is built.
 
         Raises:
-            Damaged: If they do not, or a count in the header is wrong.
+            Damaged: If they do not, a count in the header is wrong, or text in it cannot be printed.
         """
+        container.check_printable(parts)
         header = parts.header
         try:
             arch = parse("arch", _text(header, "arch"))

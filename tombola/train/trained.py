@@ -147,8 +147,9 @@ class Trained(Artifact):
         """The trained network, after checking that all fits.
 
         Raises:
-            Damaged: If something does not.
+            Damaged: If something does not, or text in its header cannot be printed.
         """
+        container.check_printable(parts)
         header = parts.header
         own = ("trained", "rewired")
         inner = {name.removeprefix("ticket_"): group for name, group in parts.groups.items() if name not in own}
