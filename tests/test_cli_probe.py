@@ -37,7 +37,8 @@ def command(
     monkeypatch.chdir(tmp_path)
     for name, one in zip(("one", "two"), networks, strict=True):
         one.save(f"{name}.trained")
-    networks[0].ticket.save("first.ticket")
+    for name in ("first", "a b"):
+        networks[0].ticket.save(f"{name}.ticket")
     yield runner(capsys, "probe")
 
 
@@ -66,6 +67,11 @@ def test_files_go_where_they_fit(command: Run, networks: list[Trained]):
     assert mixed == overlap(ticket, networks[0]).numbers()
 
 
+def test_a_file_that_is_given_twice_is_two(command: Run):
+    same = command("disagreement", "one.trained", "one.trained", "--json").json["numbers"]
+    assert same["disagreement"] == 0 and same["accuracy_a"] == same["accuracy_b"]
+
+
 def test_data_and_recipe_are_those_of_the_network_or_named(command: Run, networks: list[Trained]):
     for file, one in (("first.ticket", networks[0].ticket), ("one.trained", networks[0])):
         found = command("gradient_flow(examples=100)", file, "--json").json["numbers"]
@@ -83,6 +89,7 @@ def test_data_and_recipe_are_those_of_the_network_or_named(command: Run, network
         (("barrier(pints=3)", "one.trained", "two.trained"), "no setting of barrier called 'pints'. Did you mean"),
         (("barrier", "one.trained"), "there is no file for 'b'"),
         (("barrier", "one.trained", "first.ticket"), "no file for 'b'. first.ticket is none: train it (tombola train"),
+        (("barrier", "one.trained", "a b.ticket"), 'a b.ticket is none: train it (tombola train "a b.ticket" --out'),
         (("barrier", "one.trained", "two.trained", "first.ticket"), "first.ticket is left over"),
         (("overlap", "one.trained", "two.trained", "--task", "mnist"), "overlap takes no --task. Leave it out."),
         (("shift", "--task", "mnist"), 'shift takes no --task. Write "shift(a=..., b=...)".'),

@@ -5,12 +5,12 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
 
-from tombola.commands.shared import PLAIN, chosen_machine, print_json
+from tombola.commands.shared import PLAIN, chosen_machine, print_json, quoted
 from tombola.core.counted import number_of
 from tombola.core.errors import Refused, unknown
 from tombola.core.measurement import Measurement
@@ -37,7 +37,7 @@ def probe(asked: Probe) -> int:
     function = _step(asked.probe)
     subjects = [opened(path) for path in asked.files]
     arguments = dict(_given(function, asked.probe))
-    arguments |= _placed(function, dict(zip(map(str, asked.files), subjects, strict=True)))
+    arguments |= _placed(function, list(zip(map(str, asked.files), subjects, strict=True)))
     arguments |= _from_options(function, asked, subjects)
     needed = [n for n, one in function.signature.parameters.items() if one.default is one.empty and n not in arguments]
     if needed:
@@ -91,14 +91,14 @@ def _kinds(hint: Any) -> tuple[type, ...]:
     return tuple(part for part in parts if part in (Ticket, Trained))
 
 
-def _placed(function: Step, files: Mapping[str, Subject]) -> dict[str, Any]:
+def _placed(function: Step, files: Sequence[tuple[str, Subject]]) -> dict[str, Any]:
     """The files in the places of the arguments that take such, each in turn; one that takes many takes all that fit.
 
     Raises:
         Refused: If there are too few, or one is left over.
     """
-    left, placed = list(files.values()), dict[str, Any]()
-    paths = {id(one): path for path, one in files.items()}
+    left, placed = [one for _, one in files], dict[str, Any]()
+    paths = {id(one): path for path, one in files}
     for name, hint in function.hints.items():
         kinds = _kinds(hint)
         if not kinds or name == "return":
@@ -113,7 +113,7 @@ def _placed(function: Step, files: Mapping[str, Subject]) -> dict[str, Any]:
         elif needed:
             odd, way = paths[id(left[0])] if left else "", ""
             if odd and kinds == (Trained,):
-                way = f" {odd} is none: train it (tombola train {odd} --out NAME.trained)."
+                way = f" {odd} is none: train it (tombola train {quoted(odd)} --out NAME.trained)."
             raise Refused(
                 f"{function.name} takes {' and '.join(_places(function))}; there is no file for '{name}'.{way}"
             )
