@@ -775,11 +775,16 @@ def test_a_reader_that_has_had_enough(tmp_path: pathlib.Path, words: tuple[str, 
 # What newcomers stumbled over.
 
 
-def test_a_ticket_is_not_carried_over_itself(run: Run, made: pathlib.Path, tmp_path: pathlib.Path):
-    ticket = tmp_path / "w.ticket"
+@pytest.mark.parametrize(
+    "words", [("carry", "w.ticket", "shuffle"), ("train", "w.ticket"), ("find", "--start=w.ticket")]
+)
+def test_nothing_is_written_over_what_it_is_made_of(run: Run, made: pathlib.Path, words: tuple[str, ...]):
+    ticket, own = pathlib.Path("w.ticket"), pathlib.Path(f"own_{words[0]}.py")  # A name is used once.
     ticket.write_bytes((made / "winner.ticket").read_bytes())
-    assert "would be lost" in complaint(run("carry", ticket, "shuffle", "--out", ticket), 2)
-    assert ticket.read_bytes() == (made / "winner.ticket").read_bytes()
+    own.write_text("")
+    assert "--out ./w.ticket is the ticket that is given; it" in complaint(run(*words, "--out", "./w.ticket"), 2)
+    assert f"{own} is the --use that is given" in complaint(run(*words, "--use", own, "--out", own), 2)
+    assert ticket.read_bytes() == (made / "winner.ticket").read_bytes() and not own.read_text()
 
 
 def test_a_carried_ticket_says_by_what(run: Run, made: pathlib.Path):

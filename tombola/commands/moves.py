@@ -20,7 +20,7 @@ from tombola.words.moves import Carry, PlanMove
 def carry(asked: Carry) -> int:
     """`tombola carry`: a move applied to a ticket."""
     ticket, move = Ticket.load(asked.file), parse("move", asked.move)
-    check_not_lost(asked.out, asked.file)
+    check_not_lost(asked.out, asked.file, asked.use)
     check_writable(asked.out)
     moved = ticket | move
     moved.save(asked.out)

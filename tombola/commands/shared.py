@@ -33,10 +33,12 @@ def chosen_machine(named: str) -> Machine:
     return machine
 
 
-def check_not_lost(out: str, source: str | pathlib.Path) -> None:
-    """Refuse to write over the ticket that something is made of."""
-    if pathlib.Path(out).exists() and pathlib.Path(out).samefile(source):
-        raise Refused(f"--out {out} is the ticket that is given; it would be lost. Name another file.")
+def check_not_lost(out: str, source: str | pathlib.Path, use: tuple[str, ...] = ()) -> None:
+    """Refuse to write over the ticket that something is made of ("" for none), or over a file of plug-ins."""
+    given = [*[(source, "ticket")] * bool(source), *((path, "--use") for path in use)]
+    for path, what in given if out and pathlib.Path(out).exists() else ():
+        if pathlib.Path(out).samefile(path):
+            raise Refused(f"--out {out} is the {what} that is given; it would be lost. Name another file.")
 
 
 def print_json(value: Any) -> None:

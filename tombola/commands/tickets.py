@@ -39,8 +39,7 @@ ARCH, TASK, LEVELS = "mlp", "digits", 10
 def find(asked: Find) -> int:
     """`tombola find`: a line for each level as it is reached, the sparsest ticket to a file."""
     start = Ticket.load(asked.start) if asked.start else None
-    if asked.start and asked.out:
-        check_not_lost(asked.out, asked.start)
+    check_not_lost(asked.out, asked.start, asked.use)
     arch, task = _network(asked, start), parse("task", asked.task or (start.task if start else "") or TASK)
     recipe = parse("recipe", asked.recipe or (start.recipe if start else "") or task.default_recipe)
     seeds, then = Seeds(asked.seed), parse("move", asked.then) if asked.then else None
@@ -233,6 +232,7 @@ def verify(asked: Verify) -> int:
 def train(asked: Train) -> int:
     """`tombola train`: a ticket trained to the end."""
     ticket = Ticket.load(asked.file)
+    check_not_lost(asked.out, asked.file, asked.use)
     if not (asked.task or ticket.task) or not (asked.recipe or ticket.recipe):
         raise Refused(f"{asked.file} does not say on what and how to train: give --task and --recipe.")
     task, recipe = parse("task", asked.task or ticket.task), parse("recipe", asked.recipe or ticket.recipe)
