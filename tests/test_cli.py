@@ -787,6 +787,14 @@ def test_nothing_is_written_over_what_it_is_made_of(run: Run, made: pathlib.Path
     assert ticket.read_bytes() == (made / "winner.ticket").read_bytes() and not own.read_text()
 
 
+def test_a_command_that_is_named_can_be_given(run: Run, made: pathlib.Path):
+    pathlib.Path("my winner.ticket").write_bytes((made / "winner.ticket").read_bytes())
+    assert 'tombola verify "my winner.ticket" --replay' in run("show", "my winner.ticket").out
+    move = "stretch(to=mlp(hidden=(6, 6, 5)), fresh=('stages.0.1',))"
+    told = " ".join(run("plan-move", "my winner.ticket", move).out.split())
+    assert f'tombola carry "my winner.ticket" "{move}" --out FILE.ticket' in told
+
+
 def test_a_carried_ticket_says_by_what(run: Run, made: pathlib.Path):
     run("carry", made / "winner.ticket", "shuffle(seed=1)", "--out", "dust.ticket")
     assert "by shuffle(seed=1))" in run("train", "dust.ticket").out

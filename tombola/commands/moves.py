@@ -67,7 +67,8 @@ def planmove(asked: PlanMove) -> int:
     PLAIN.print()
     PLAIN.print(_told(found, move, ticket))
     own = "".join(f" --use {quoted(path)}" for path in asked.use)
-    PLAIN.print(f'Nothing is written. To do it: tombola carry {asked.file} "{move}"{own} --out FILE.ticket')
+    words = f"{quoted(str(asked.file))} {quoted(str(move))}"
+    PLAIN.print(f"Nothing is written. To do it: tombola carry {words}{own} --out FILE.ticket")
     return 0
 
 

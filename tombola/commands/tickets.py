@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from tombola.checks import check_search, check_word
-from tombola.commands.shared import PLAIN, check_not_lost, chosen_machine, print_json
+from tombola.commands.shared import PLAIN, check_not_lost, chosen_machine, print_json, quoted
 from tombola.core.errors import Damaged, Refused
 from tombola.core.files import check_writable
 from tombola.core.layout import Arch, dense_mask
@@ -196,7 +196,7 @@ def show(asked: Show) -> int:
         PLAIN.print(f"warning: {warning}")
     PLAIN.print("\nlineage")
     PLAIN.print(lineage_table(value.lineage))
-    PLAIN.print(f"\nTo make it again and compare: tombola verify {asked.file} --replay")
+    PLAIN.print(f"\nTo make it again and compare: tombola verify {quoted(str(asked.file))} --replay")
     return 0
 
 
