@@ -15,6 +15,7 @@ from tombola.core.lineage import Event
 from tombola.core.mask import Mask
 from tombola.core.plugin import is_plugin, registration
 from tombola.core.seeds import Seeds
+from tombola.core.task import Task
 from tombola.core.ticket import CUTS, Ticket
 from tombola.core.verdict import Check
 from tombola.criteria.magnitude import Magnitude
@@ -109,11 +110,11 @@ def _cut(event: Event, arguments: Mapping[str, Any], result: Ticket) -> Iterator
 
 @runtime_checkable
 class Copying(Protocol):
-    """A move that says which masks and weights of its result are whose of the ticket: `stretch`."""
+    """A move that says which masks and weights of its result are whose of the ticket: `stretch`, `transplant`."""
 
     @property
-    def to(self) -> Arch:
-        """The network of its result."""
+    def to(self) -> Arch | Task:
+        """The network of its result, or the task that it is for."""
         ...
 
     def copied(self, source: Arch, io: Interface) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -124,7 +125,8 @@ class Copying(Protocol):
 def _copied(event: Event, move: Copying, ticket: Ticket, result: Ticket) -> Check:
     """Whether every tensor came from where the move says, bit for bit: without doing the move."""
     masks, weights = move.copied(ticket.arch, ticket.io)
-    if wrong := _misfit(result, move.to, ticket.io):
+    arch, io = (move.to, ticket.io) if isinstance(move.to, Arch) else (ticket.arch, move.to.io)
+    if wrong := _misfit(result, arch, io):
         return Check(f"carried: {event.key}", False, wrong)
     own, before = result.weights, ticket.weights
     whole = result.holding == ticket.holding == "all"

@@ -236,7 +236,10 @@ def test_seeds_of_fresh_heads_are_those_of_the_run():
 @pytest.mark.parametrize(("on", "questions"), [("weather", "shared"), ("digits", "of each task")])
 def test_pictures_in_two_guises_are_one_test_set(on: str, questions: str):
     goals = open_study(f"shift_images(on={on}, rounds=4, seeds=(0,), parts=())").goals()
-    held = [goal.of.call.arguments for goal in goals if goal.of.function.name == "contrast"]
+    named = [goal for goal in goals if goal.of.function.name == "contrast"]
+    home = [goal for goal in named if str(goal.labels["comparison"]).endswith("TICKET-SOURCE")]
+    assert home and {goal.of.call.arguments["questions"] for goal in home} == {"of two tasks"}
+    held = [goal.of.call.arguments for goal in named if goal not in home]
     assert held and {said.get("questions", "of each task") for said in held} == {questions}
 
 
@@ -321,8 +324,8 @@ def test_what_it_runs():
     # Two domains: a dense network and two chains of 20; two transfers of 20 rounds with two strategies.
     trainings = 2 * 41 + 2 * 20 * 2
     # At rounds 4, 8, 12 on each transfer: four ways of carrying, with one more dense training, and four controls of
-    # the target, a small dense network among them; at three numbers of labels three networks.
-    controls = 2 * (4 * 3 + 1 + 3 * 3 + 3) + 2 * 3 * 3
+    # the target, a small dense network among them, which at round 12 is none; at three numbers of labels three networks.
+    controls = 2 * (4 * 3 + 1 + 3 * 3 + 2) + 2 * 3 * 3
     assert kinds["train"] == 5 * (trainings + controls)
 
 
@@ -344,7 +347,7 @@ def test_settings_that_mean_nothing():
         ("shift_images(few=(0, 50))", "numbers of labels ascend"),
         (
             "shift_images(few=(50, 7000))",
-            r"^shift_images: few=\(50, 7000\): 'usps' has 6,683 examples to train on\. Name",
+            r"^shift_images: few=\(50, 7000\): 'usps' has 6,683 examples to train on, which end the curve\. Name",
         ),
         ("shift_images(rounds=3, transfer=(4, 5))", "has none of the rounds 1 to 3"),
     ):

@@ -205,7 +205,8 @@ def test_a_call_whose_input_cannot_be_read_runs_alone_and_finds_out_for_itself(
     harm(store.home(TWO.key) / "record.json")
     engine = Handed()
     run(graph(calls), store, engine, lambda event: None)
-    assert engine.groups == [keys(calls[:2]), [calls[2].key], [calls[3].key]]
+    again = [] if harm is damaged else [[TWO.key]]  # A folder without a record is none, and made again first.
+    assert engine.groups == [*again, keys(calls[:2]), [calls[2].key], [calls[3].key]]
     finished = run(graph(calls), store, Here(lambda told: None), lambda event: None)
     assert finished.ok and finished.done == 5 and store.load(calls[3].key, Sum).total == 6.0
 
