@@ -324,7 +324,7 @@ def test_what_it_runs():
     # Two domains: a dense network and two chains of 20; two transfers of 20 rounds with two strategies.
     trainings = 2 * 41 + 2 * 20 * 2
     # At rounds 4, 8, 12 on each transfer: four ways of carrying, with one more dense training, and four controls of
-    # the target, a small dense network among them, which at round 12 is none; at three numbers of labels three networks.
+    # the target, a small dense network among them, none at round 12; at three numbers of labels three networks.
     controls = 2 * (4 * 3 + 1 + 3 * 3 + 2) + 2 * 3 * 3
     assert kinds["train"] == 5 * (trainings + controls)
 

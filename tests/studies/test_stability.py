@@ -323,8 +323,7 @@ def test_a_reinit_is_asked_in_every_order_of_its_units(name: str, statistics: li
         for goal in open_study(f"{name}(seeds=(0,), rounds=5, parts=('order',))").goals()
         if goal.labels.get("probe") == "order" and goal.labels.get("regime", "128") == "128"
     )
-    ways = [("", stats) for stats in statistics]
-    ways += [(word, stats) for word in ("weights", "activations") for stats in (*statistics, "repair")]
+    ways = [(word, stats) for word in ("", "weights", "activations") for stats in (*statistics, "repair")]
     assert asked == {(level, *way): 1 for level in (0, 5) for way in ways}
 
 

@@ -50,7 +50,7 @@ def extra(bench: Bench, parts: Sequence[str], **labels: Any) -> Iterator[Goal]:
         if "order" in parts:
             given = {"points": POINTS, "examples": bench.examples}
             for units, aligned in UNITS.items():
-                for stats in (*bench.statistics, *([REPAIR] if aligned else [])):
+                for stats in (*bench.statistics, REPAIR):
                     said = {name: word for name, word in (("stats", stats), ("aligned", aligned)) if word}
                     found = defer(barrier, **pair, **given, **said)
                     yield row(found, probe="order", units=units, stats=stats or "none", **where)
